@@ -1,0 +1,43 @@
+"""What flows through Cobnut: one image on disk, and the answer for one image."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Split = Literal["train", "validation", "calibration", "test"]
+Label = Literal["good", "defective"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image on disk; a defective image may lack a mask, a good one never has any."""
+
+    path: Path
+    split: Split
+    label: Label
+    defect_type: str = "good"
+    mask_path: Path | None = None
+
+    @property
+    def is_defective(self) -> bool:
+        """Whether the truth calls this part defective."""
+        return self.label == "defective"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer for one image.
+
+    ``score`` and ``threshold`` share the unit of the recipe's error; the part is defective when the score lies above
+    the threshold. ``anomaly_map`` is float32 (height, width), higher is worse, at the resolution the detector works
+    in. ``reconstruction`` is uint8 (height, width, channels) where the recipe rebuilds pixels, else ``None``.
+    """
+
+    score: float
+    threshold: float
+    is_defective: bool
+    anomaly_map: NDArray[np.float32]
+    reconstruction: NDArray[np.uint8] | None = None
