@@ -1,0 +1,71 @@
+"""Images are decoded once and kept."""
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cobnut.data import store
+from cobnut.data.images import read_image
+from cobnut.data.split import content_hashes
+from cobnut.data.store import cache_folder, kept_images
+from cobnut.errors import DataError
+from cobnut.recipe import ImageOptions
+from cobnut.records import Sample
+
+OPTIONS = ImageOptions(size=16)
+
+
+@pytest.fixture
+def files(samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Path], list[str]]:
+    monkeypatch.setenv("COBNUT_CACHE", str(tmp_path / "cache"))
+    hashes = content_hashes(samples[:5])
+    return list(hashes), list(hashes.values())
+
+
+def test_the_kept_array_holds_the_decoded_images_in_order(files: tuple[list[Path], list[str]]) -> None:
+    heard: list[int] = []
+    kept = kept_images(*files, OPTIONS, heard.append)
+    assert isinstance(kept, np.memmap)
+    np.testing.assert_array_equal(kept, np.stack([read_image(path, OPTIONS) for path in files[0]]))
+    assert sum(heard) == 5
+
+
+def test_a_second_call_decodes_nothing(files: tuple[list[Path], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    first = np.array(kept_images(*files, OPTIONS))
+    monkeypatch.setattr(store, "read_image", lambda *_: pytest.fail("decoded again"))
+    np.testing.assert_array_equal(kept_images(*files, OPTIONS), first)
+
+
+def test_other_options_or_contents_are_kept_apart(files: tuple[list[Path], list[str]]) -> None:
+    kept_images(*files, OPTIONS)
+    kept_images(*files, ImageOptions(size=24))
+    kept_images(files[0][:4], files[1][:4], OPTIONS)
+    assert len(list(cache_folder().glob("*.npy"))) == 3
+
+
+def test_a_damaged_image_is_named_and_nothing_is_kept(files: tuple[list[Path], list[str]], tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"bad\.png.*2 images of 7 are damaged.*`cobnut data` lists them"):
+        kept_images([*files[0], tmp_path / "bad.png", tmp_path / "bad.png"], [*files[1], "x", "y"], OPTIONS)
+    assert list(cache_folder().iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing_behind(
+    files: tuple[list[Path], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
+    with pytest.raises(OSError, match="No space left"):
+        kept_images(*files, OPTIONS)
+    assert list(cache_folder().iterdir()) == []
+
+
+def test_the_cache_stays_within_its_limit(files: tuple[list[Path], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST_KEPT_BYTES", 5000)
+    for size in (16, 24, 32):
+        kept_images(*files, ImageOptions(size=size))
+    assert len(list(cache_folder().glob("*.npy"))) < 3
