@@ -1,0 +1,1 @@
+"""From the scores of good images to a decision; no torch."""

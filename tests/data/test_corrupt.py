@@ -1,0 +1,40 @@
+"""Synthetic defects: seeded, local, and inside their masks."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cobnut.data.corrupt import KINDS, corrupt
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(40, 200, (3, 64, 64, 3), dtype=np.uint8)
+
+
+def test_every_image_gets_every_kind(images: np.ndarray) -> None:
+    spoilt, masks = corrupt(images, seed=0)
+    assert spoilt.shape == (3 * len(KINDS), 64, 64, 3)
+    assert masks.shape == (3 * len(KINDS), 64, 64)
+
+
+def test_the_same_seed_gives_the_same_defects(images: np.ndarray) -> None:
+    np.testing.assert_array_equal(corrupt(images, 1)[0], corrupt(images, 1)[0])
+    assert (corrupt(images, 1)[0] != corrupt(images, 2)[0]).any()
+
+
+@given(st.integers(0, 10_000), st.sampled_from(sorted(KINDS)), st.integers(24, 80), st.sampled_from([1, 3]))
+@settings(max_examples=60, deadline=None)
+def test_a_defect_is_small_and_changes_the_image_inside_its_mask_only(
+    seed: int, kind: str, side: int, channels: int
+) -> None:
+    random = np.random.default_rng(seed)
+    image, donor = random.integers(0, 256, (2, side, side, channels), dtype=np.uint8)
+    spoilt, mask = KINDS[kind](image, donor, random)
+    assert mask.any()
+    assert mask.mean() < 0.15
+    difference = abs(spoilt.astype(int) - image)
+    assert difference[mask].any()
+    assert difference[~mask].max() <= 13  # the soft rim of a stain below its mask's edge
+    assert spoilt.dtype == np.uint8
