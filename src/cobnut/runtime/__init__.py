@@ -1,0 +1,1 @@
+"""A deployed bundle: read, verified and run; no torch."""

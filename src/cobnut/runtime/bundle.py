@@ -1,0 +1,126 @@
+"""A bundle: the folder that is deployed. Weights, model and manifest, proved by their hashes; never a pickle.
+
+``manifest.json`` holds everything a verdict depends on, ``model.onnx`` runs anywhere, ``model.safetensors`` goes on
+training. The manifest lists the SHA-256 of each file and closes with its own, so nothing changes unseen.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cobnut.errors import BundleError, CobnutError
+from cobnut.files import hash_file
+from cobnut.recipe import Recipe
+from cobnut.records import Split
+
+FORMAT: Final = 1
+MANIFEST, MODEL, WEIGHTS = "manifest.json", "model.onnx", "model.safetensors"
+
+
+class Epoch(BaseModel):
+    """What one pass over the training images came to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    learning_rate: float
+    seconds: float
+
+
+class Manifest(BaseModel):
+    """All that a bundle says of itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = Field(description="version of this record")
+    created: str = Field(description="when it was trained, ISO 8601, UTC")
+    versions: dict[str, str] = Field(description="of the software that made it")
+    recipe: Recipe = Field(description="everything that decided it, automatic options resolved")
+    asked: dict[str, Any] = Field(description="calibration.q and score.least_area as they were asked for")
+    threshold: float = Field(description="a score above it is defective")
+    choice: dict[str, float] | None = Field(description="how the automatic options were chosen, where they were")
+    calibration_scores: list[float] = Field(description="scores of the good calibration images")
+    fingerprint: dict[Split, list[str]] = Field(description="SHA-256 of each image by its part in the making")
+    history: list[Epoch] = Field(description="losses, epoch by epoch")
+    best_epoch: int = Field(description="the epoch whose weights these are")
+    parameters: int = Field(description="numbers that were learned")
+    seconds: float = Field(description="wall time of the making")
+    files: dict[str, str] = Field(description="SHA-256 of every other file of the bundle")
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Hash the files in ``folder`` and close it with its manifest."""
+    files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    content = manifest.model_copy(update={"files": files}).model_dump(mode="json")
+    text = json.dumps({**content, "digest": _digest(content)}, indent=1, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def read_manifest(bundle: Path) -> Manifest:
+    """Read and check a bundle's manifest and the hash of each of its files.
+
+    Raises :class:`BundleError` when anything is missing, damaged, altered, or written by a newer Cobnut.
+    """
+    content = _read_content(bundle)
+    digest = content.pop("digest", None)
+    if content.get("format") != FORMAT:
+        raise BundleError(
+            f"{bundle}: has format {content.get('format')!r}, this Cobnut reads {FORMAT}; update Cobnut or train again"
+        )
+    if digest != _digest(content):
+        raise BundleError(
+            f"{bundle / MANIFEST}: was altered after training; fetch the bundle again from where it was made"
+        )
+    try:
+        manifest = Manifest.model_validate(content)
+    except (ValidationError, CobnutError) as error:
+        raise BundleError(
+            f"{bundle / MANIFEST}: does not hold what it should ({_first_line(error)}); train again"
+        ) from None
+    for name, expected in manifest.files.items():
+        _check_file(bundle, name, expected)
+    if MODEL not in manifest.files:
+        raise BundleError(f"{bundle}: lists no {MODEL}; fetch the bundle again from where it was made")
+    return manifest
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a bundle, whole or damaged, stands at ``path``."""
+    return (path / MANIFEST).is_file()
+
+
+def _read_content(bundle: Path) -> dict[str, Any]:
+    if not bundle.exists():
+        raise BundleError(f"{bundle}: no such bundle; `cobnut train` makes one")
+    if not is_bundle(bundle):
+        raise BundleError(
+            f"{bundle}: is not a bundle, there is no {MANIFEST} in it; name the folder that `cobnut train` wrote"
+        )
+    try:
+        content = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BundleError(f"{bundle / MANIFEST}: is damaged ({error}); fetch the bundle again") from None
+    if not isinstance(content, dict):
+        raise BundleError(f"{bundle / MANIFEST}: is damaged (not a record); fetch the bundle again")
+    return content
+
+
+def _check_file(bundle: Path, name: str, expected: str) -> None:
+    path = bundle / name
+    if Path(name).name != name or not path.is_file():
+        raise BundleError(f"{path}: is missing from the bundle; fetch it again from where it was made")
+    if hash_file(path) != expected:
+        raise BundleError(f"{path}: is damaged or was altered (its SHA-256 differs); fetch the bundle again")
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

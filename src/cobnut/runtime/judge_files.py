@@ -1,0 +1,78 @@
+"""Judge many files: a row for each, whatever happens to it, and a picture where one is asked for."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cobnut.data.images import read_full_image, resize_map
+from cobnut.data.layouts import image_files
+from cobnut.errors import DataError, ImageError
+from cobnut.records import Verdict
+from cobnut.runtime.inspect import Inspector
+
+MAP_SIDE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image file to judge, and its place below the folder that holds all that is judged."""
+
+    path: Path
+    place: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is told of one image; where it could not be read, ``error`` says why and the other values are ``None``."""
+
+    path: str
+    score: float | None
+    threshold: float | None
+    is_defective: bool | None
+    error: str | None
+
+    def line(self) -> str:
+        """The row for a person."""
+        if self.error is not None:
+            return f"unreadable  {self.error}"
+        return f"{'DEFECTIVE' if self.is_defective else 'good':<10}  {self.score:<10.4g}  {self.path}"
+
+
+def find_images(places: Sequence[Path]) -> list[Found]:
+    """The image files named, and those below the folders named; raises :class:`DataError` when a place holds none."""
+    paths: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            inside = image_files(place)
+            if not inside:
+                raise DataError(f"{place}: holds no image; name a folder with images, or image files")
+            paths += inside
+        elif place.exists():
+            paths.append(place)
+        else:
+            raise DataError(f"{place}: no such file or folder")
+    root = os.path.commonpath([place.absolute() if place.is_dir() else place.absolute().parent for place in places])
+    return [Found(path, path.absolute().relative_to(root)) for path in paths]
+
+
+def judge_files(inspector: Inspector, found: Iterable[Found], maps: Path | None = None) -> Iterator[Row]:
+    """A row for each file in turn, and its overlay below ``maps`` where that is given."""
+    found = list(found)
+    for each, answer in zip(found, inspector.inspect_files([each.path for each in found]), strict=True):
+        if isinstance(answer, ImageError):
+            yield Row(str(each.path), None, None, None, str(answer))
+            continue
+        if maps is not None:
+            _draw(inspector, each, answer, maps)
+        yield Row(str(each.path), answer.score, answer.threshold, answer.is_defective, None)
+
+
+def _draw(inspector: Inspector, found: Found, verdict: Verdict, maps: Path) -> None:
+    from cobnut.pictures import overlay, save_picture
+
+    image = read_full_image(found.path, inspector.manifest.recipe.image, MAP_SIDE)
+    values = resize_map(verdict.anomaly_map, image.shape[:2])
+    save_picture(
+        overlay(image, values, inspector.manifest.threshold), maps / found.place.with_name(f"{found.place.name}.png")
+    )

@@ -1,0 +1,74 @@
+"""Rows into a file as they come, CSV, JSON lines or Parquet by its ending; the file is whole or absent."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from cobnut.errors import CobnutError, require_extra
+from cobnut.files import write_whole
+from cobnut.runtime.judge_files import Row
+
+Writer = Callable[[Row], None]
+COLUMNS = [field.name for field in fields(Row)]
+_GROUP = 4096
+
+
+def check_format(path: Path) -> None:
+    """Raise :class:`CobnutError` when rows cannot be written to a file of this ending."""
+    if path.suffix.lower() not in _WRITERS:
+        raise CobnutError(
+            f"--out {path}: cannot write {path.suffix or 'a file without ending'}; use {', '.join(_WRITERS)}"
+        )
+    if path.suffix.lower() == ".parquet":
+        require_extra("pyarrow", "parquet", f"--out {path}")
+
+
+@contextmanager
+def open_rows(path: Path) -> Iterator[Writer]:
+    """A function that takes one row; when the block ends well the file stands at ``path``."""
+    check_format(path)
+    with write_whole(path) as partial, _WRITERS[path.suffix.lower()](partial) as write:
+        yield write
+
+
+@contextmanager
+def _open_csv(path: Path) -> Iterator[Writer]:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        yield lambda row: writer.writerow(asdict(row))
+
+
+@contextmanager
+def _open_json_lines(path: Path) -> Iterator[Writer]:
+    with path.open("w", encoding="utf-8") as file:
+        yield lambda row: print(json.dumps(asdict(row), ensure_ascii=False), file=file)
+
+
+@contextmanager
+def _open_parquet(path: Path) -> Iterator[Writer]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"path": pa.string(), "score": pa.float64(), "threshold": pa.float64(), "is_defective": pa.bool_()}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    waiting: list[Row] = []
+    with pq.ParquetWriter(path, schema) as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist([asdict(row) for row in waiting], schema=schema))
+            waiting.clear()
+
+        def write(row: Row) -> None:
+            waiting.append(row)
+            if len(waiting) == _GROUP:
+                flush()
+
+        yield write
+        flush()
+
+
+_WRITERS = {".csv": _open_csv, ".jsonl": _open_json_lines, ".parquet": _open_parquet}

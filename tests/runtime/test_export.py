@@ -1,0 +1,47 @@
+"""The exported model answers as the trained one, for any batch, or is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cobnut.errors import CobnutError
+from cobnut.models import build_network
+from cobnut.models.detector import Detector
+from cobnut.recipe import Recipe, ScoreOptions
+from cobnut.runtime import export
+from cobnut.runtime.export import export_onnx
+from cobnut.runtime.session import Session
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("smoothing", "area"), [(1, 0.0), (5, 0.03)])
+def test_map_score_and_reconstruction_agree_with_torch(
+    tmp_path: Path, tiny_recipe: Recipe, smoothing: int, area: float
+) -> None:
+    detector = Detector(build_network(tiny_recipe).eval(), ScoreOptions(smoothing=smoothing), area)
+    export_onnx(detector, IMAGES[:4], tmp_path / "model.onnx")
+    session = Session(tmp_path / "model.onnx")
+    for count in (1, 7):
+        with torch.inference_mode():
+            maps, scores, rebuilt = detector(torch.from_numpy(IMAGES[:count]))
+        answer = session.run(IMAGES[:count])
+        np.testing.assert_allclose(answer[0], maps.numpy(), rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(answer[1], scores.numpy(), rtol=1e-3)
+        assert abs(answer[2].astype(int) - rebuilt.numpy().astype(int)).max() <= 1
+
+
+def test_an_export_that_answers_otherwise_is_refused(
+    tmp_path: Path, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Elsewhere(Session):
+        def run(self, images: np.ndarray):
+            maps, scores, rebuilt = super().run(images)
+            return maps, scores * 1.01, rebuilt
+
+    monkeypatch.setattr(export, "Session", Elsewhere)
+    detector = Detector(build_network(tiny_recipe).eval(), ScoreOptions(), 0.0)
+    with pytest.raises(CobnutError, match="scores differ from the trained one's by 1.0e-02"):
+        export_onnx(detector, IMAGES, tmp_path / "model.onnx")

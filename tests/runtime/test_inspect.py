@@ -1,0 +1,80 @@
+"""The inspector gives the same verdict for a file, an array, alone or in a batch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cobnut.errors import ImageError
+from cobnut.records import Verdict
+from cobnut.runtime.inspect import BATCH, Inspector
+
+
+@pytest.fixture(scope="module")
+def inspector(bundle: Path) -> Inspector:
+    return Inspector(bundle)
+
+
+@pytest.fixture(scope="module")
+def files(parts: Path) -> list[Path]:
+    return sorted(parts.rglob("test/*/*.png"))
+
+
+def test_a_verdict_says_score_threshold_decision_and_where(inspector: Inspector, files: list[Path]) -> None:
+    verdict = inspector.inspect(files[0])
+    assert verdict.threshold == inspector.manifest.threshold
+    assert verdict.is_defective == (verdict.score > verdict.threshold)
+    assert verdict.anomaly_map.shape == (32, 32)
+    assert verdict.reconstruction is not None
+    assert verdict.reconstruction.shape == (32, 32, 3)
+    area = inspector.manifest.recipe.score.least_area
+    above = (verdict.anomaly_map > verdict.threshold).sum()
+    assert verdict.is_defective == (above > int(area * verdict.anomaly_map.size))
+
+
+def test_alone_or_in_a_batch_the_score_is_the_same(inspector: Inspector, files: list[Path]) -> None:
+    assert len(files) > BATCH
+    for path, answer in zip(files, inspector.inspect_files(files), strict=True):
+        assert isinstance(answer, Verdict)
+        assert answer.score == pytest.approx(inspector.inspect(path).score, rel=1e-4)
+
+
+def test_an_array_is_judged_as_its_file(inspector: Inspector, files: list[Path]) -> None:
+    pixels = np.asarray(Image.open(files[0]))
+    assert inspector.inspect(pixels).score == inspector.inspect(files[0]).score
+    alpha = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    assert inspector.inspect(alpha).score == inspector.inspect(files[0]).score
+    assert inspector.inspect(pixels[..., 0]).score > 0
+
+
+def test_an_array_of_another_kind_is_refused(inspector: Inspector) -> None:
+    with pytest.raises(ImageError, match="give uint8"):
+        inspector.inspect(np.zeros((8, 8, 3), np.float32))  # type: ignore[arg-type]
+    with pytest.raises(ImageError, match="give uint8"):
+        inspector.inspect(np.zeros((8, 8, 5), np.uint8))
+
+
+def test_an_unreadable_file_keeps_its_place_and_stops_nothing(
+    inspector: Inspector, files: list[Path], tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no image")
+    answers = list(inspector.inspect_files([bad, files[0], bad, *files[1:], bad]))
+    kinds = [isinstance(answer, ImageError) for answer in answers]
+    assert kinds == [True, False, True, *([False] * (len(files) - 1)), True]
+
+
+def test_any_number_of_files_comes_back(inspector: Inspector, files: list[Path]) -> None:
+    for count in (0, 1, BATCH, 5 * BATCH + 3):
+        many = (files * 9)[:count]
+        assert len(list(inspector.inspect_files(many))) == count
+
+
+def test_the_calibration_scores_are_those_of_the_deployed_model(inspector: Inspector, parts: Path) -> None:
+    from cobnut.files import hash_file
+
+    by_hash = {hash_file(path): path for path in parts.rglob("train/good/*.png")}
+    paths = [by_hash[content] for content in inspector.manifest.fingerprint["calibration"]]
+    scores = [answer.score for answer in inspector.inspect_files(paths) if isinstance(answer, Verdict)]
+    assert scores == pytest.approx(inspector.manifest.calibration_scores, rel=1e-4)
