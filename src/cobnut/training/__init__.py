@@ -1,0 +1,1 @@
+"""From a recipe and good images to a trained detector."""

@@ -1,0 +1,108 @@
+"""What happens around the epochs of a training: the record, the best weights, the way back, the pictures."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
+from torch import nn
+
+from cobnut.files import write_whole
+from cobnut.models.detector import to_bytes, to_unit
+from cobnut.pictures import grid, save_picture
+from cobnut.runtime.bundle import Epoch
+
+EpochListener = Callable[[Epoch, int], None]
+
+
+class Record(Callback):
+    """Losses of every epoch, and the weights of the best one; both survive an interruption inside the checkpoint."""
+
+    def __init__(self, on_epoch: EpochListener) -> None:
+        self.on_epoch = on_epoch
+        self.history: list[Epoch] = []
+        self.best_epoch = 0
+        self.best_weights: dict[str, torch.Tensor] = {}
+        self._started = 0.0
+        self._learning_rate = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock, and make chance depend on (seed, epoch) alone, so that a resumed run repeats it exactly."""
+        self._started = time.perf_counter()
+        self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
+        torch.manual_seed(hash((pl_module.seed, trainer.current_epoch)) % 2**63)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the epoch down, and keep its weights when no validation loss was lower."""
+        figures = trainer.callback_metrics
+        epoch = Epoch(
+            epoch=trainer.current_epoch + 1,
+            train_loss=float(figures["train_loss"]),
+            val_loss=float(figures["val_loss"]),
+            learning_rate=self._learning_rate,
+            seconds=time.perf_counter() - self._started,
+        )
+        if all(epoch.val_loss < former.val_loss for former in self.history):
+            self.best_epoch = epoch.epoch
+            self.best_weights = {
+                name: value.detach().clone() for name, value in _network(pl_module).state_dict().items()
+            }
+        self.history.append(epoch)
+        self.on_epoch(epoch, self.best_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the checkpoint keeps."""
+        history = [epoch.model_dump() for epoch in self.history]
+        return {"history": history, "best_epoch": self.best_epoch, "best_weights": self.best_weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.history = [Epoch.model_validate(epoch) for epoch in state_dict["history"]]
+        self.best_epoch, self.best_weights = state_dict["best_epoch"], state_dict["best_weights"]
+
+
+class WayBack(Callback):
+    """One checkpoint to resume from, replaced whole after an epoch, at most every ``seconds``."""
+
+    def __init__(self, path: Path, seconds: float = 10.0) -> None:
+        self.path, self.seconds, self._saved = path, seconds, 0.0
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Save when the last save is long enough ago."""
+        if time.monotonic() - self._saved >= self.seconds:
+            with write_whole(self.path) as partial:
+                trainer.save_checkpoint(partial)
+            self._saved = time.monotonic()
+
+
+class ReconstructionPictures(Callback):
+    """The same few validation images and what the network makes of them, as pictures while it trains."""
+
+    def __init__(self, images: NDArray[np.uint8], folder: Path, every_epochs: int) -> None:
+        self.images, self.folder, self.every_epochs = images, folder, every_epochs
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw originals above reconstructions, to a PNG and to TensorBoard."""
+        epoch = trainer.current_epoch + 1
+        if epoch != 1 and epoch % self.every_epochs:
+            return
+        pl_module.eval()
+        with torch.no_grad():
+            images = torch.from_numpy(np.array(self.images)).to(pl_module.device)
+            rebuilt = to_bytes(_network(pl_module)(to_unit(images))).cpu().numpy()
+        pl_module.train()
+        picture = grid([list(self.images), list(rebuilt)])
+        save_picture(picture, self.folder / f"epoch-{epoch:04d}.png")
+        if isinstance(trainer.logger, TensorBoardLogger):
+            trainer.logger.experiment.add_image("reconstructions", picture, epoch, dataformats="HWC")
+
+
+def _network(module: LightningModule) -> nn.Module:
+    network = module.network
+    assert isinstance(network, nn.Module)
+    return network

@@ -1,0 +1,135 @@
+"""Training repeats exactly, survives a kill, and overwrites nothing that is not its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from cobnut.errors import CobnutError
+from cobnut.recipe import Recipe, read_recipe
+from cobnut.records import Sample
+from cobnut.runtime.bundle import Epoch, read_manifest
+from cobnut.training.train import Listeners, run_folder, train
+
+pytestmark = pytest.mark.slow
+UNTIMED = {"created", "seconds", "history", "digest", "files"}
+
+
+def same_detector(first: Path, second: Path) -> bool:
+    """Whether two bundles hold the same weights, losses and decisions, to the last bit."""
+    one, two = read_manifest(first), read_manifest(second)
+    weights = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
+    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert [(e.train_loss, e.val_loss) for e in one.history] == [(e.train_loss, e.val_loss) for e in two.history]
+    return one.model_dump(exclude=UNTIMED) == two.model_dump(exclude=UNTIMED)
+
+
+def test_the_same_seed_gives_the_same_detector_and_another_seed_another(
+    samples: list[Sample], tiny_recipe: Recipe, bundle: Path, tmp_path: Path
+) -> None:
+    train(samples[::-1], tiny_recipe, tmp_path / "again.cobnut")
+    assert same_detector(bundle, tmp_path / "again.cobnut")
+    other = train(samples, tiny_recipe.model_copy(update={"seed": 1}), tmp_path / "other.cobnut")
+    assert other.threshold != read_manifest(bundle).threshold
+
+
+def test_losses_fall_and_pictures_and_logs_are_left_beside_the_bundle(
+    samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    heard: list[Epoch] = []
+    training = tiny_recipe.training.model_copy(update={"epochs": 12, "picture_epochs": 5})
+    out = tmp_path / "a.cobnut"
+    recipe = tiny_recipe.model_copy(update={"training": training})
+    train(samples, recipe, out, listeners=Listeners(on_epoch=lambda epoch, _: heard.append(epoch)))
+    assert [epoch.epoch for epoch in heard] == list(range(1, 13))
+    assert heard[-1].train_loss < heard[0].train_loss
+    assert heard[-1].val_loss < heard[0].val_loss
+    pictures = sorted(path.name for path in (run_folder(out) / "reconstructions").iterdir())
+    assert pictures == ["epoch-0001.png", "epoch-0005.png", "epoch-0010.png"]
+    assert list((run_folder(out) / "tensorboard").glob("events.out.tfevents.*"))
+    assert not (run_folder(out) / "way-back.ckpt").exists()
+
+
+def test_training_stops_early_and_keeps_the_best_epoch(samples: list[Sample], tmp_path: Path) -> None:
+    recipe = read_recipe(
+        "cae",
+        ["image.size=32", "network.widths=[4, 4, 4]", "network.hidden=8", "network.latent=2", "training.patience=2",
+         "training.learning_rate=0.2", "training.step_gamma=1", "training.epochs=60"],
+    )  # fmt: skip
+    manifest = train(samples, recipe, tmp_path / "a.cobnut")
+    losses = [epoch.val_loss for epoch in manifest.history]
+    assert len(losses) < 60
+    assert manifest.best_epoch == losses.index(min(losses)) + 1
+
+
+def test_the_learning_rate_falls_in_steps(samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path) -> None:
+    training = tiny_recipe.training.model_copy(update={"epochs": 5, "step_epochs": 2, "step_gamma": 0.1})
+    manifest = train(samples, tiny_recipe.model_copy(update={"training": training}), tmp_path / "a.cobnut")
+    assert [epoch.learning_rate for epoch in manifest.history] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5])
+
+
+def test_options_that_the_recipe_fixes_are_not_chosen(samples: list[Sample], tmp_path: Path) -> None:
+    fixed = ["calibration.q=99.5", "score.least_area=0.01", "image.size=32", "training.epochs=1"]
+    manifest = train(samples, read_recipe("cae", fixed), tmp_path / "a.cobnut")
+    assert manifest.choice is None
+    assert (manifest.recipe.calibration.q, manifest.recipe.score.least_area) == (99.5, 0.01)
+
+
+KILLABLE = """
+import sys, time
+from pathlib import Path
+from cobnut.data.layouts import read_dataset
+from cobnut.recipe import Recipe
+from cobnut.training import callbacks
+from cobnut.training.train import Listeners, train
+callbacks.WayBack.__init__.__defaults__ = (0.0,)
+recipe = Recipe.model_validate_json(sys.argv[2])
+def tell(epoch, best):
+    print(epoch.epoch, flush=True)
+    time.sleep(0.05)
+train(read_dataset(Path(sys.argv[1])), recipe, Path(sys.argv[3]), "resume" in sys.argv, Listeners(on_epoch=tell))
+"""
+
+
+def test_a_killed_training_resumes_to_the_very_same_detector(
+    samples: list[Sample], tiny_recipe: Recipe, parts: Path, tmp_path: Path
+) -> None:
+    training = tiny_recipe.training.model_copy(update={"epochs": 8, "step_epochs": 3})
+    recipe = tiny_recipe.model_copy(update={"training": training})
+    whole, broken = tmp_path / "whole.cobnut", tmp_path / "broken.cobnut"
+    train(samples, recipe, whole)
+    command = [sys.executable, "-c", KILLABLE, str(parts), recipe.model_dump_json(), str(broken)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) == 5:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+    assert not broken.exists()
+    assert (run_folder(broken) / "way-back.ckpt").exists()
+    done = subprocess.run([*command, "resume"], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] in ("5", "6"), "epochs that were done are not done again"
+    assert same_detector(whole, broken)
+
+
+def test_resuming_with_another_recipe_is_refused(samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path) -> None:
+    out = tmp_path / "a.cobnut"
+    run_folder(out).mkdir()
+    (run_folder(out) / "way-back.ckpt").write_bytes(b"")
+    (run_folder(out) / "run.json").write_text(json.dumps({"recipe": {}, "fingerprint": {}}))
+    with pytest.raises(CobnutError, match="was begun with another recipe or other images"):
+        train(samples, tiny_recipe, out, resume=True)
+
+
+def test_what_is_not_a_bundle_is_never_overwritten(samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for out in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(CobnutError, match="exists and is not a bundle"):
+            train(samples, tiny_recipe, out)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
