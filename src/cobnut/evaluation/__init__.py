@@ -1,0 +1,1 @@
+"""How well a bundle judges images whose truth is known; no torch."""

@@ -1,0 +1,238 @@
+"""Judge images whose truth is known with a bundle as it is deployed, and count how right it was."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cobnut.data.audit import mask_fault
+from cobnut.data.images import read_mask
+from cobnut.data.split import content_hashes
+from cobnut.errors import DataError, ImageError
+from cobnut.evaluation.intervals import Interval, bootstrap, exact_interval
+from cobnut.evaluation.metrics import Confusion, auroc, average_precision, classification_table, f1_max
+from cobnut.evaluation.pixels import PixelScores
+from cobnut.records import Sample
+from cobnut.runtime.bundle import Manifest
+from cobnut.runtime.inspect import Inspector
+
+Figures = dict[str, float | None]
+IMAGE_FIGURES = (
+    "image_auroc",
+    "image_ap",
+    "f1_max",
+    "f1",
+    "accuracy",
+    "precision",
+    "recall",
+    "false_alarm_rate",
+    "miss_rate",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One image of the test with its truth and the detector's answer."""
+
+    sample: Sample
+    score: float
+    is_rejected: bool
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the decision agrees with the truth."""
+        return self.is_rejected == self.sample.is_defective
+
+
+@dataclass(frozen=True, slots=True)
+class TypeFigures:
+    """The figures of one defect type; ranks and pixels are set against all good images."""
+
+    count: int
+    drawn: int
+    figures: Figures
+    intervals: dict[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Every figure of one bundle on one data set, with its 95 % interval; a figure without its truth is ``None``."""
+
+    manifest: Manifest
+    data: str
+    figures: Figures
+    intervals: dict[str, Interval]
+    per_type: dict[str, TypeFigures]
+    confusion: Confusion
+    judged: list[Judged]
+    held_out: int
+    unreadable: list[str]
+    seconds: float
+    ms_per_image: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures for machines: the JSON of ``cobnut evaluate --json``."""
+        per_type = {
+            name: {"n": each.count, "n_masks": each.drawn, **each.figures, "intervals": each.intervals}
+            for name, each in self.per_type.items()
+        }
+        return {
+            **self.figures,
+            "threshold": self.manifest.threshold,
+            "per_type": per_type,
+            "intervals": self.intervals,
+            "n_good": self.confusion.good,
+            "n_defective": self.confusion.defective,
+            "n_held_out_good": self.held_out,
+            "classification": classification_table(self.confusion),
+            "confusion": {name: getattr(self.confusion, name) for name in Confusion.__slots__},
+            "unreadable": self.unreadable,
+            "recipe": self.manifest.recipe.model_dump(mode="json"),
+            "data": self.data,
+            "seconds": self.seconds,
+            "ms_per_image": self.ms_per_image,
+        }
+
+
+def evaluate(
+    bundle: Path,
+    samples: Sequence[Sample],
+    data: str,
+    allow_leaks: bool = False,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Evaluation:
+    """Judge the test images of ``samples``, and the good ones that training held out for the test.
+
+    ``ms_per_image`` is the wall time from file to verdict, decoding with it. Raises :class:`DataError` when there is
+    nothing to judge, or when a test image stood in training, validation or calibration (unless ``allow_leaks``).
+    """
+    started = time.perf_counter()
+    inspector = Inspector(bundle)
+    test, held_out = _test_samples(samples, inspector.manifest, allow_leaks)
+    judged, pixels, unreadable, judging = _judge(inspector, test, on_progress)
+    if not judged:
+        raise DataError(f"{data}: none of the {len(test)} test images can be read; `cobnut data` tells why")
+    figures, intervals = _image_figures(judged)
+    return Evaluation(
+        manifest=inspector.manifest,
+        data=data,
+        figures=figures | pixels.figures(),
+        intervals=intervals | pixels.intervals(),
+        per_type=_per_type(judged, pixels),
+        confusion=_confusion(judged),
+        judged=judged,
+        held_out=held_out,
+        unreadable=unreadable,
+        seconds=time.perf_counter() - started,
+        ms_per_image=1000 * judging / len(judged),
+    )
+
+
+def _test_samples(samples: Sequence[Sample], manifest: Manifest, allow_leaks: bool) -> tuple[list[Sample], int]:
+    """The images to judge, in the order of their contents, and how many of them training had held out."""
+    hashes = content_hashes(samples)
+    kept_out = set(manifest.fingerprint["test"])
+    known = {content for split in ("train", "validation", "calibration") for content in manifest.fingerprint[split]}
+    test = [sample for sample in samples if sample.split == "test"]
+    held_out = [sample for sample in samples if sample.split == "train" and hashes[sample.path] in kept_out]
+    leaks = [sample.path for sample in test if hashes[sample.path] in known]
+    if leaks and not allow_leaks:
+        raise DataError(
+            f"{leaks[0]}: the detector has seen this test image while it was made ({len(leaks)} such); "
+            "figures would flatter: remove them from the test, or say --allow-leaks"
+        )
+    if not test and not held_out:
+        raise DataError("there is no test image: give a test folder, --defective DIR, or train with split.test above 0")
+    return sorted(test + held_out, key=lambda sample: hashes[sample.path]), len(held_out)
+
+
+def _judge(
+    inspector: Inspector, samples: Sequence[Sample], on_progress: Callable[[int], None]
+) -> tuple[list[Judged], PixelScores, list[str], float]:
+    judged: list[Judged] = []
+    unreadable: list[str] = []
+    pixels = PixelScores()
+    judging, mark = 0.0, time.perf_counter()
+    for sample, answer in zip(samples, inspector.inspect_files([s.path for s in samples]), strict=True):
+        judging += time.perf_counter() - mark
+        if isinstance(answer, ImageError):
+            unreadable.append(str(answer))
+        else:
+            judged.append(Judged(sample, answer.score, answer.is_defective))
+            mask = _truth(sample, answer.anomaly_map.shape, unreadable)
+            if mask is not None:
+                pixels.add(answer.anomaly_map, mask, sample.defect_type)
+        on_progress(1)
+        mark = time.perf_counter()
+    return judged, pixels, unreadable, judging
+
+
+def _truth(sample: Sample, shape: tuple[int, ...], unreadable: list[str]) -> NDArray[np.bool_] | None:
+    """The mask of a sample, empty for a good one, ``None`` where the truth is not known."""
+    if not sample.is_defective:
+        return np.zeros(shape, bool)
+    if sample.mask_path is None:
+        return None
+    try:
+        mask = read_mask(sample.mask_path)
+    except ImageError as error:
+        unreadable.append(str(error))
+        return None
+    if not mask.any():
+        unreadable.append(mask_fault(sample.mask_path, (mask.shape[1], mask.shape[0])) or "")
+        return None
+    return mask
+
+
+def _per_type(judged: Sequence[Judged], pixels: PixelScores) -> dict[str, TypeFigures]:
+    result = {}
+    for name in sorted({each.sample.defect_type for each in judged if each.sample.is_defective}):
+        kept = [each for each in judged if each.sample.defect_type in (name, "good")]
+        drawn = pixels.of_types((name, "good"))
+        figures, intervals = _image_figures(kept)
+        result[name] = TypeFigures(
+            count=sum(each.sample.is_defective for each in kept),
+            drawn=drawn.types.count(name),
+            figures=figures | drawn.figures(),
+            intervals=intervals | drawn.intervals(),
+        )
+    return result
+
+
+def _image_figures(judged: Sequence[Judged]) -> tuple[Figures, dict[str, Interval]]:
+    truth = np.array([each.sample.is_defective for each in judged])
+    called = np.array([each.is_rejected for each in judged])
+    scores = np.array([each.score for each in judged])
+
+    def figures(drawn: NDArray[np.intp]) -> Figures:
+        confusion = Confusion.of(truth[drawn], called[drawn])
+        good, defective = np.sort(scores[drawn][~truth[drawn]]), scores[drawn][truth[drawn]]
+        both = len(good) > 0 and len(defective) > 0
+        return {
+            "image_auroc": auroc(good, defective) if both else None,
+            "image_ap": average_precision(good, defective) if both else None,
+            "f1_max": f1_max(good, defective)[0] if both else None,
+            **{name: getattr(confusion, name) for name in IMAGE_FIGURES[3:]},
+        }
+
+    return figures(np.arange(len(judged))), bootstrap(figures, truth) | _rate_intervals(Confusion.of(truth, called))
+
+
+def _rate_intervals(confusion: Confusion) -> dict[str, Interval]:
+    """Exact intervals of the rates whose images are counted one by one."""
+    counts = {
+        "false_alarm_rate": (confusion.false_positive, confusion.good),
+        "miss_rate": (confusion.false_negative, confusion.defective),
+        "recall": (confusion.true_positive, confusion.defective),
+    }
+    return {name: exact_interval(part, whole) for name, (part, whole) in counts.items() if whole}
+
+
+def _confusion(judged: Sequence[Judged]) -> Confusion:
+    return Confusion.of(
+        np.array([each.sample.is_defective for each in judged]), np.array([each.is_rejected for each in judged])
+    )  # fmt: skip

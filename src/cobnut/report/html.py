@@ -1,0 +1,129 @@
+"""The report: one HTML file that holds all it shows, needs no network and can be sent to a customer."""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from cobnut.evaluation.evaluate import Evaluation
+from cobnut.files import write_whole
+from cobnut.report import words
+from cobnut.report.gallery import Inspects, build_groups
+from cobnut.report.making import choice_text, decision_text, fact_rows, option_values, threshold_text
+from cobnut.report.plots import plot_loss, plot_precision_recall, plot_roc, plot_scores
+from cobnut.report.tables import (
+    MEANINGS,
+    TYPE_COLUMNS,
+    build_class_rows,
+    build_matrix,
+    build_tiles,
+    build_type_rows,
+    drawn_remark,
+)
+
+
+def write_report(evaluation: Evaluation, inspector: Inspects, path: Path) -> None:
+    """Write the report of ``evaluation`` to ``path``, whole or not at all.
+
+    ``inspector`` (an :class:`~cobnut.runtime.inspect.Inspector` of the same bundle) judges the few images of the
+    gallery once more, for their anomaly maps.
+    """
+    html = render_report(evaluation, inspector)
+    with write_whole(path) as partial:
+        partial.write_bytes(html.encode("utf-8", errors="replace"))
+
+
+def render_report(evaluation: Evaluation, inspector: Inspects) -> str:
+    """The report as text."""
+    environment = Environment(
+        loader=PackageLoader("cobnut.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = _source(environment, "report.js")
+    return environment.get_template("report.html").render(
+        evaluation=evaluation,
+        manifest=evaluation.manifest,
+        style=Markup(_source(environment, "report.css")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **_head(evaluation),
+        **_tables(evaluation),
+        plots={name: Markup(svg) for name, svg in _plots(evaluation)},
+        groups=build_groups(
+            evaluation.judged, inspector, evaluation.manifest.threshold, evaluation.manifest.recipe.image
+        ),
+        **_making(evaluation),
+    )
+
+
+def scores_by_class(evaluation: Evaluation) -> dict[str, list[float]]:
+    """Scores of the good images, then of each defect type in alphabetical order."""
+    scores: dict[str, list[float]] = {}
+    for each in sorted(evaluation.judged, key=lambda each: (each.sample.is_defective, each.sample.defect_type)):
+        scores.setdefault(each.sample.defect_type, []).append(each.score)
+    return scores
+
+
+def _head(evaluation: Evaluation) -> dict[str, Any]:
+    confusion, held_out = evaluation.confusion, evaluation.held_out
+    held = f", {held_out:,} of them held out of the training folder" if held_out else ""
+    good, defective = words.count(confusion.good, "good image"), words.count(confusion.defective, "defective image")
+    return {
+        "title": evaluation.data,
+        "verdict": words.verdict(confusion),
+        "judged_on": words.day(date.today()),
+        "trained_on": words.day(evaluation.manifest.created),
+        "counts": f"{good}{held}; {defective}",
+        "threshold": words.amount(evaluation.manifest.threshold),
+        "mistakes": confusion.false_positive + confusion.false_negative,
+        "count": words.count,
+    }
+
+
+def _tables(evaluation: Evaluation) -> Mapping[str, Any]:
+    return {
+        "tiles": build_tiles(evaluation),
+        "class_rows": list(build_class_rows(evaluation.confusion)),
+        "matrix": build_matrix(evaluation.confusion),
+        "type_rows": build_type_rows(evaluation),
+        "type_columns": [MEANINGS[name] for name in TYPE_COLUMNS],
+        "drawn_remark": drawn_remark(evaluation),
+    }
+
+
+def _making(evaluation: Evaluation) -> Mapping[str, Any]:
+    manifest = evaluation.manifest
+    return {
+        "decision": decision_text(manifest),
+        "origin": threshold_text(manifest),
+        "choice": choice_text(manifest),
+        "facts": list(fact_rows(manifest, evaluation.ms_per_image, evaluation.seconds)),
+        "options": list(option_values(manifest.recipe)),
+    }
+
+
+def _plots(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
+    """The plots that this evaluation has the truth for."""
+    manifest, figures, scores = evaluation.manifest, evaluation.figures, scores_by_class(evaluation)
+    yield "scores", plot_scores(scores, manifest.threshold)
+    good = scores.get("good", [])
+    defective = [score for name, members in scores.items() if name != "good" for score in members]
+    area, precision = figures["image_auroc"], figures["image_ap"]
+    if area is not None and precision is not None:
+        yield "roc", plot_roc(good, defective, manifest.threshold, area)
+        yield "precision_recall", plot_precision_recall(good, defective, manifest.threshold, precision)
+    if manifest.history:
+        yield "loss", plot_loss(manifest.history, manifest.best_epoch)
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]

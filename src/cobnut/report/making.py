@@ -1,0 +1,96 @@
+"""«How it was made»: the recipe, the decision and its origin in words a quality engineer can check."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cobnut.recipe import Options
+from cobnut.report.words import THIN, amount, count, day, duration, percent
+from cobnut.runtime.bundle import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class OptionRow:
+    """One option of the recipe: dotted key, value, what it decides."""
+
+    key: str
+    value: str
+    meaning: str
+
+
+def option_values(options: Options, prefix: str = "") -> Iterator[OptionRow]:
+    """Every option of a recipe with its value, in the order of the recipe."""
+    for name, field in type(options).model_fields.items():
+        value = getattr(options, name)
+        if isinstance(value, Options):
+            yield from option_values(value, f"{prefix}{name}.")
+        elif f"{prefix}{name}" not in ("name", "about"):
+            yield OptionRow(f"{prefix}{name}", _option_text(value), field.description or "")
+
+
+def decision_text(manifest: Manifest) -> str:
+    """When a part is rejected, in one sentence."""
+    area = manifest.recipe.score.least_area
+    where = f"more than {_area(area)} of the image lies" if isinstance(area, float) and area else "any pixel lies"
+    return f"A part is rejected when {where} above the threshold of {amount(manifest.threshold)} in its anomaly map."
+
+
+def threshold_text(manifest: Manifest) -> str:
+    """Where the threshold comes from."""
+    q = manifest.recipe.calibration.q
+    images = count(len(manifest.calibration_scores), "good calibration image")
+    is_highest = not isinstance(q, float) or q == 100
+    origin = "the highest pixel error" if is_highest else f"the {q:g}th percentile of the pixel errors"
+    return f"That threshold is {origin} of {images}, which nothing had seen before."
+
+
+def choice_text(manifest: Manifest) -> str:
+    """How the automatic options were chosen, or that the recipe fixed them."""
+    choice, asked = manifest.choice, manifest.asked
+    if choice is None:
+        return "The recipe fixed the percentile and the least area; nothing was chosen automatically."
+    names = {"q": "percentile", "least_area": "least area"}
+    values = {"q": f"{choice.get('q', 0):g}", "least_area": _area(choice.get("least_area", 0.0))}
+    chosen = " and ".join(f"the {names[key]} ({values[key]})" for key in names if asked.get(key) == "auto")
+    chosen = chosen or "the options"
+    were = "were" if " and " in chosen else "was"
+    return (
+        f"{chosen[0].upper()}{chosen[1:]} {were} chosen on good validation images and on the same images with "
+        "synthetic defects, never on the test: among the choices "
+        f"{_allowed(manifest, choice.get('false_alarm_rate', 0.0))}, the "
+        "one that finds the most synthetic defects. It rejected "
+        f"{percent(choice.get('false_alarm_rate', 0.0))} of the good ones and found "
+        f"{percent(choice.get('synthetic_found', 0.0))} of the synthetic defects."
+    )
+
+
+def _allowed(manifest: Manifest, false_alarm_rate: float) -> str:
+    tolerated = manifest.recipe.calibration.tolerated_false_alarms
+    if false_alarm_rate <= tolerated:
+        return f"that reject at most {percent(tolerated)} of the good ones"
+    return f"with the fewest false alarms, because none keeps to the tolerated {percent(tolerated)}"
+
+
+def fact_rows(manifest: Manifest, ms_per_image: float, seconds: float) -> Iterator[tuple[str, str]]:
+    """Counts, times and versions."""
+    parts = {name: len(hashes) for name, hashes in manifest.fingerprint.items()}
+    yield "Trained", f"{day(manifest.created)}, in {duration(manifest.seconds)}"
+    yield "Good images", ", ".join(f"{parts[name]:,} {name}" for name in parts if parts[name])
+    yield "Epochs", f"{len(manifest.history)}, the best was {manifest.best_epoch}"
+    yield "Learned parameters", f"{manifest.parameters:,}"
+    yield "Time for one image", f"{amount(ms_per_image)}{THIN}ms from file to verdict, where this was evaluated"
+    yield "Time for this evaluation", duration(seconds)
+    yield "Software", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+
+
+def _area(value: float) -> str:
+    """A share of the image as exact percents, «0.05 %»: it was set, not measured."""
+    return f"{100 * value:g}{THIN}%"
+
+
+def _option_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} × {weight:g}" for name, weight in value.items())
+    if isinstance(value, tuple | list):
+        return ", ".join(_option_text(each) for each in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,121 @@
+"""An evaluation judges what it should, counts what it judged, and leaks nothing."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from cobnut.data.layouts import read_dataset
+from cobnut.errors import DataError
+from cobnut.evaluation.evaluate import Evaluation, evaluate
+from cobnut.records import Sample
+from cobnut.runtime.bundle import read_manifest
+from cobnut.runtime.inspect import Inspector
+
+CONTRACT = (
+    "image_auroc", "image_ap", "f1", "accuracy", "precision", "recall", "false_alarm_rate", "miss_rate", "pixel_auroc",
+    "pro", "threshold", "per_type", "intervals", "n_good", "n_defective", "recipe", "seconds", "ms_per_image",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def evaluation(bundle: Path, samples: list[Sample]) -> Evaluation:
+    return evaluate(bundle, samples, "parts")
+
+
+def test_the_keys_of_the_contract_are_there(evaluation: Evaluation) -> None:
+    figures = evaluation.as_dict()
+    assert [key for key in CONTRACT if key not in figures] == []
+    assert set(figures["per_type"]) == {"crack", "cut", "hole", "print"}
+
+
+def test_judged_are_the_test_images_and_those_held_out(
+    evaluation: Evaluation, bundle: Path, samples: list[Sample]
+) -> None:
+    held_out = len(read_manifest(bundle).fingerprint["test"])
+    assert held_out > 0
+    assert evaluation.held_out == held_out
+    assert evaluation.confusion.good == 6 + held_out
+    assert evaluation.confusion.defective == 8
+    judged = {each.sample.path for each in evaluation.judged}
+    assert judged >= {sample.path for sample in samples if sample.split == "test"}
+
+
+def test_the_figures_agree_with_the_verdicts_one_by_one(evaluation: Evaluation, bundle: Path) -> None:
+    inspector = Inspector(bundle)
+    truth = [each.sample.is_defective for each in evaluation.judged]
+    verdicts = [inspector.inspect(each.sample.path) for each in evaluation.judged]
+    assert evaluation.figures["image_auroc"] == pytest.approx(roc_auc_score(truth, [v.score for v in verdicts]))
+    right = np.mean([verdict.is_defective == label for verdict, label in zip(verdicts, truth, strict=True)])
+    assert evaluation.figures["accuracy"] == pytest.approx(right)
+
+
+def test_every_figure_lies_in_its_interval(evaluation: Evaluation) -> None:
+    for each in (evaluation, *evaluation.per_type.values()):
+        for name, (low, high) in each.intervals.items():
+            value = each.figures[name]
+            assert value is not None
+            assert low - 0.02 <= value <= high + 0.02, name
+
+
+def test_the_same_evaluation_twice_gives_the_same_figures(
+    evaluation: Evaluation, bundle: Path, samples: list[Sample]
+) -> None:
+    first, second = evaluation.as_dict(), evaluate(bundle, samples[::-1], "parts").as_dict()
+    for figures in (first, second):
+        for timed in ("seconds", "ms_per_image"):
+            figures.pop(timed)
+    assert first == second
+
+
+def test_without_defective_images_their_figures_are_none(bundle: Path, samples: list[Sample]) -> None:
+    figures = evaluate(bundle, [sample for sample in samples if not sample.is_defective], "parts").as_dict()
+    for name in ("image_auroc", "image_ap", "recall", "miss_rate", "pixel_auroc", "pro"):
+        assert figures[name] is None
+    assert figures["false_alarm_rate"] is not None
+    assert figures["per_type"] == {}
+
+
+def test_images_without_a_mask_count_for_the_image_figures_only(bundle: Path, parts: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(parts, tmp_path / "parts"))
+    shutil.rmtree(root / "ground_truth" / "print")
+    evaluation = evaluate(bundle, read_dataset(root), "parts")
+    assert evaluation.per_type["print"].count == 2
+    assert evaluation.per_type["print"].drawn == 0
+    assert evaluation.per_type["print"].figures["pro"] is None
+    assert evaluation.per_type["print"].figures["image_auroc"] is not None
+    assert evaluation.figures["pro"] is not None
+
+
+def test_damaged_images_and_masks_are_left_out_and_told(bundle: Path, parts: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(parts, tmp_path / "parts"))
+    (root / "test" / "hole" / "000.png").write_bytes(b"broken")
+    (root / "ground_truth" / "print" / "000_mask.png").write_bytes(b"broken")
+    evaluation = evaluate(bundle, read_dataset(root), "parts")
+    assert evaluation.per_type["hole"].count == 1
+    assert evaluation.per_type["print"].drawn == 1
+    assert len(evaluation.unreadable) == 2
+
+
+def test_a_test_image_that_trained_is_refused_unless_leaks_are_allowed(
+    bundle: Path, parts: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(parts, tmp_path / "parts"))
+    trained = read_manifest(bundle).fingerprint["train"][0]
+    from cobnut.files import hash_file
+
+    leaked = next(path for path in (root / "train" / "good").iterdir() if hash_file(path) == trained)
+    shutil.copy(leaked, root / "test" / "good" / "leaked.png")
+    with pytest.raises(DataError, match="has seen this test image while it was made .1 such"):
+        evaluate(bundle, read_dataset(root), "parts")
+    assert evaluate(bundle, read_dataset(root), "parts", allow_leaks=True).confusion.good > 6
+
+
+def test_without_a_test_image_there_is_nothing_to_evaluate(bundle: Path, parts: Path, tmp_path: Path) -> None:
+    strangers = tmp_path / "good"
+    strangers.mkdir()
+    shutil.copy(parts / "test" / "good" / "000.png", strangers)
+    with pytest.raises(DataError, match="there is no test image"):
+        evaluate(bundle, read_dataset(good=strangers), "good")
