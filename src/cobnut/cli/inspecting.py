@@ -1,0 +1,220 @@
+"""`cobnut evaluate` and `cobnut inspect`."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cobnut.cli import options
+from cobnut.cli.terminal import check_target, out, progress, remark
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cobnut.evaluation.evaluate import Evaluation
+    from cobnut.records import Sample
+    from cobnut.runtime.rows import Writer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this file."""
+    app.command("evaluate")(evaluate)
+    app.command("inspect")(inspect)
+
+
+def evaluate(
+    bundle: options.Bundle,
+    data: options.Data = None,
+    good: options.Good = None,
+    defective: options.Defective = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.", show_default=False)
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", metavar="FILE.html", help="Write a report to look at, one HTML file.", show_default=False
+        ),
+    ] = None,
+    allow_leaks: Annotated[
+        bool, typer.Option("--allow-leaks", help="Judge even test images that the detector was made with.")
+    ] = False,
+) -> None:
+    """Judge images whose truth is known and tell how right the detector was, with 95 % intervals.
+
+    Judged are the data set's test images, and the good ones that training held out for the test.
+
+    Example: cobnut evaluate hazelnut.cobnut photos/hazelnut --json figures.json --report report.html
+    """
+    from cobnut.data.layouts import read_dataset
+
+    check_target(json_file, "--json")
+    check_target(report, "--report")
+    samples = read_dataset(data, good, defective)
+    run_evaluation(bundle, samples, options.name_of(data, good), json_file, report, allow_leaks)
+
+
+def run_evaluation(
+    bundle: Path,
+    samples: "Sequence[Sample]",
+    data: str,
+    json_file: Path | None = None,
+    report: Path | None = None,
+    allow_leaks: bool = False,
+) -> None:
+    """Evaluate with the terminal's bar, print the table and write what was asked for."""
+    from cobnut.errors import require_extra
+
+    require_extra("scipy", "report", "evaluation")
+    from cobnut.evaluation.evaluate import evaluate
+
+    with progress("judging") as bar:
+        bar.update(bar.task_ids[0], total=sum(sample.split == "test" for sample in samples))
+        evaluation = evaluate(bundle, samples, data, allow_leaks, lambda count: bar.advance(bar.task_ids[0], count))
+    for line in evaluation.unreadable:
+        remark(f"left out: {line}")
+    if json_file is not None:
+        _write_json(evaluation, json_file)
+    if report is not None:
+        _write_report(evaluation, bundle, report)
+    _print_figures(evaluation)
+    for name, place in (("figures", json_file), ("report", report)):
+        if place is not None:
+            out.print(f"{name:<8} {place}", markup=False)
+
+
+def inspect(
+    bundle: options.Bundle,
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE|DIR", help="Images, or folders of images.", show_default=False)
+    ],
+    out_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write a row per image: .csv, .jsonl or .parquet by its ending.",
+            show_default=False,
+        ),
+    ] = None,
+    maps: Annotated[
+        Path | None,
+        typer.Option("--maps", metavar="DIR", help="Draw each image with its anomalies, as PNG.", show_default=False),
+    ] = None,
+) -> None:
+    """Judge images: one row each, with score, threshold and decision.
+
+    An image that cannot be read is a row with its error and does not stop the rest. Exit code 0: all were judged,
+    3: some could not be.
+
+    Example: cobnut inspect hazelnut.cobnut incoming/ --out verdicts.csv --maps pictures/
+    """
+    from cobnut.runtime.inspect import Inspector
+    from cobnut.runtime.judge_files import find_images, judge_files
+    from cobnut.runtime.rows import check_format
+
+    if out_file is not None:
+        check_target(out_file, "--out")
+        check_format(out_file)
+    inspector = Inspector(bundle)
+    found = find_images(images)
+    counts = Counter[bool | None]()
+    with _row_writer(out_file) as write, progress("judging") as bar:
+        bar.update(bar.task_ids[0], total=len(found))
+        for row in judge_files(inspector, found, maps):
+            write(row)
+            counts[row.is_defective] += 1
+            bar.advance(bar.task_ids[0])
+    out.print(f"{counts[True] + counts[False]} judged: {counts[True]} defective, {counts[False]} good")
+    for name, place in (("rows", out_file), ("maps", maps)):
+        if place is not None:
+            out.print(f"{name}  {place}", markup=False)
+    if counts[None]:
+        remark(f"{counts[None]} could not be read; their rows say why")
+        raise typer.Exit(3)
+
+
+@contextmanager
+def _row_writer(path: Path | None) -> "Iterator[Writer]":
+    """Rows go to the file, or to the terminal where none is named."""
+    if path is None:
+        yield lambda row: out.print(row.line(), markup=False)
+    else:
+        from cobnut.runtime.rows import open_rows
+
+        with open_rows(path) as write:
+            yield write
+
+
+def _print_figures(evaluation: "Evaluation") -> None:
+    from rich.table import Table
+
+    table = Table("figure", title=f"{evaluation.data}: {_counts(evaluation)}", title_justify="left")
+    for heading in ("value", "95 % interval"):
+        table.add_column(heading, justify="right")
+    for name, heading in _HEADINGS.items():
+        interval = " to ".join(_number(bound) for bound in evaluation.intervals.get(name, ()))
+        table.add_row(heading, _number(evaluation.figures[name]), interval)
+    out.print(table)
+    if evaluation.per_type:
+        out.print(_table_of_types(evaluation))
+
+
+def _table_of_types(evaluation: "Evaluation") -> "Table":
+    from rich.table import Table
+
+    table = Table("defect type")
+    for heading in ("images", "found", "missed", "image AUROC", "pixel AUROC", "PRO"):
+        table.add_column(heading, justify="right")
+    for name, each in evaluation.per_type.items():
+        missed = round(each.count * (each.figures["miss_rate"] or 0))
+        ranks = [_number(each.figures[figure]) for figure in ("image_auroc", "pixel_auroc", "pro")]
+        table.add_row(name, str(each.count), str(each.count - missed), str(missed), *ranks)
+    return table
+
+
+_HEADINGS = {
+    "accuracy": "accuracy",
+    "false_alarm_rate": "false alarms",
+    "miss_rate": "misses",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "image_auroc": "image AUROC",
+    "image_ap": "image AP",
+    "pixel_auroc": "pixel AUROC",
+    "pixel_ap": "pixel AP",
+    "pro": "PRO",
+}
+
+
+def _counts(evaluation: "Evaluation") -> str:
+    held_out = f" ({evaluation.held_out} of them held out of training)" if evaluation.held_out else ""
+    return f"{evaluation.confusion.good} good{held_out}, {evaluation.confusion.defective} defective"
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.3f}"
+
+
+def _write_json(evaluation: "Evaluation", path: Path) -> None:
+    import json
+
+    from cobnut.files import write_whole
+
+    with write_whole(path) as partial:
+        partial.write_text(json.dumps(evaluation.as_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _write_report(evaluation: "Evaluation", bundle: Path, path: Path) -> None:
+    from cobnut.errors import require_extra
+
+    require_extra("jinja2", "report", "the report")
+    from cobnut.report.html import write_report
+    from cobnut.runtime.inspect import Inspector
+
+    with progress("drawing the report"):
+        write_report(evaluation, Inspector(bundle), path)

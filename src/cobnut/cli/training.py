@@ -1,0 +1,133 @@
+"""`cobnut train` and `cobnut demo`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cobnut.cli import options
+from cobnut.cli.terminal import out, progress, remark
+
+if TYPE_CHECKING:
+    from cobnut.recipe import Recipe
+    from cobnut.records import Sample, Split
+    from cobnut.runtime.bundle import Epoch, Manifest
+
+DEFAULT_RECIPE = "cae"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this file."""
+    app.command("demo")(demo)
+    app.command("train")(train)
+
+
+def train(
+    data: options.Data = None,
+    *,
+    out_path: Annotated[Path, typer.Option("--out", help="The bundle to write, a folder.", show_default=False)],
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="A name that `cobnut recipes` lists, or a .toml file.")
+    ] = DEFAULT_RECIPE,
+    good: options.Good = None,
+    defective: options.Defective = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change an option of the recipe; `cobnut recipes NAME` lists them. Repeatable.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of split, weights and order; the same seed gives the same detector.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted training of this bundle.")
+    ] = False,
+) -> None:
+    """Train a detector on good images and write it as a bundle.
+
+    The good images are parted into training, validation, calibration and, where the data set brings few good test
+    images, test. Defective images are never looked at. Logs (TensorBoard) and reconstructions stand in OUT.run while
+    it trains.
+
+    Example: cobnut train photos/hazelnut --recipe cae --out hazelnut.cobnut
+    """
+    from cobnut.data.layouts import read_dataset
+    from cobnut.errors import require_extra
+    from cobnut.recipe import read_recipe
+
+    checked = read_recipe(recipe, settings or (), seed)
+    samples = read_dataset(data, good, defective)
+    require_extra("torch", "train", "training")
+    manifest = run_training(samples, checked, out_path, resume)
+    out.print(f"bundle     {out_path}", markup=False)
+    out.print(f"threshold  {manifest.threshold:.4g}  ({describe_decision(manifest)})", markup=False)
+    out.print(f"took       {manifest.seconds:.0f} s, best epoch {manifest.best_epoch} of {len(manifest.history)}")
+    out.print(
+        f"next       cobnut evaluate {out_path} {data or '--good ' + str(good)} --report report.html", markup=False
+    )
+
+
+def demo(
+    out_path: Annotated[
+        Path, typer.Option("--out", help="Folder for the rendered parts, the bundle and the report.")
+    ] = Path("demo"),
+) -> None:
+    """Render parts, train on the good ones, judge the rest and write a report: the whole way in a few minutes."""
+    from cobnut.cli.inspecting import run_evaluation
+    from cobnut.data.layouts import read_dataset
+    from cobnut.data.sample_parts import write_sample_parts
+    from cobnut.errors import require_extra
+    from cobnut.recipe import read_recipe
+
+    require_extra("torch", "train", "the demo")
+    parts = out_path / "parts"
+    if not (parts / "train").is_dir():
+        with progress("rendering parts") as bar:
+            write_sample_parts(
+                parts, on_progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)
+            )
+    remark(f"rendered parts stand in {parts}")
+    samples = read_dataset(parts)
+    bundle, report = out_path / "parts.cobnut", out_path / "report.html"
+    run_training(samples, read_recipe(DEFAULT_RECIPE), bundle)
+    run_evaluation(bundle, samples, "rendered parts", report=report, json_file=out_path / "figures.json")
+
+
+def run_training(samples: "list[Sample]", recipe: "Recipe", bundle: Path, resume: bool = False) -> "Manifest":
+    """Train with the terminal's bars and remarks."""
+    with progress("loading the training software"):
+        from cobnut.training.train import Listeners, train
+
+    with progress("reading images") as bar:
+        task = bar.task_ids[0]
+
+        def on_split(counts: "dict[Split, int]") -> None:
+            remark("good images: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
+            bar.update(task, total=counts["train"] + counts["validation"] + counts["calibration"])
+
+        def on_epoch(epoch: "Epoch", best_epoch: int) -> None:
+            if epoch.epoch == 1 or bar.tasks[task].description != "training":
+                bar.update(task, description="training", completed=0, total=recipe.training.epochs)
+            losses = f"loss {epoch.train_loss:.5f}  validation {epoch.val_loss:.5f}  best epoch {best_epoch}"
+            bar.update(task, completed=epoch.epoch, remark=losses)
+            if not bar.console.is_terminal and (epoch.epoch == 1 or epoch.epoch % 10 == 0):
+                remark(f"epoch {epoch.epoch}/{recipe.training.epochs}  {losses}")
+
+        listeners = Listeners(
+            on_split=on_split,
+            on_image=lambda count: bar.advance(task, count),
+            on_epoch=on_epoch,
+            on_stage=lambda stage: bar.update(task, description=stage, completed=0, total=None, remark=""),
+        )
+        return train(samples, recipe, bundle, resume, listeners)
+
+
+def describe_decision(manifest: "Manifest") -> str:
+    """The study's decision in words."""
+    recipe = manifest.recipe
+    area = recipe.score.least_area
+    where = f"more than {100 * area:g} % of the image" if area else "any pixel"
+    return f"percentile {recipe.calibration.q:g} of good pixel errors; defective when {where} lies above"
