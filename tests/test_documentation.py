@@ -1,0 +1,72 @@
+"""What the README and the guide tell to type works as written (with a recipe so small that it takes seconds)."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cobnut.recipe import option_rows
+from program import TINY, Run
+
+ROOT = Path(__file__).parents[1]
+SMALL_PARTS = ["--good", "24", "--test-good", "6", "--defective", "2", "--side", "64"]
+TINY_OPTIONS = [word for setting in TINY for word in ("--set", setting)]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def commands(page: str) -> list[list[str]]:
+    lines = [line for block in blocks(page, "console") for line in block.splitlines() if line.startswith("$ cobnut")]
+    return [shlex.split(line, comments=True)[2:] for line in lines]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+def test_the_commands_of_a_page_work_one_after_the_other(
+    page: str, run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(page, "toml"):
+        name = block.splitlines()[0].removeprefix("# ")
+        Path(name).write_text(block, encoding="utf-8")
+    assert len(commands(page)) >= 5
+    for words in commands(page):
+        extra = {"parts": SMALL_PARTS, "train": TINY_OPTIONS}.get(words[0], [])
+        done = run(*words, *extra)
+        assert done.code == 0, f"{words}: {done.err}"
+    for block in blocks(page, "python"):
+        exec(compile(block, page, "exec"), {})
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/index.md", "docs/guide.md", "docs/architecture.md", "CONTRIBUTING.md"]
+)
+def test_every_link_and_picture_of_a_page_exists(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_the_first_screen_of_the_readme_names_both_commands() -> None:
+    first_screen = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:20]
+    assert any("make demo" in line for line in first_screen)
+    assert any("make test" in line for line in first_screen)
+
+
+def test_every_file_of_the_house_stands_in_the_drawing() -> None:
+    drawing = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for path in (ROOT / "src" / "cobnut").rglob("*.py"):
+        if path.name not in ("__init__.py", "__main__.py") and path.parent.name != "cli":
+            named = path.name in drawing or (path.name.startswith("sample_") and "sample_*.py" in drawing)
+            assert named, path
+
+
+def test_every_option_that_the_pages_set_exists() -> None:
+    keys = {key for key, _, _ in option_rows()}
+    for page in ("README.md", "docs/guide.md"):
+        for key in re.findall(r"--set ([a-z_.]+)=", (ROOT / page).read_text(encoding="utf-8")):
+            assert key in keys
