@@ -3,7 +3,7 @@
 import errno
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,10 @@ import cobnut
 from cobnut.cli import data, inspecting, recipes, training
 from cobnut.cli.terminal import complain
 from cobnut.errors import CobnutError
+
+_INTERRUPTED = 130
+# Typer brings a click of its own in newer versions: this is the UsageError of whichever it uses.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="cobnut",
@@ -46,18 +50,37 @@ recipes.register(app)
 
 
 def main() -> None:
-    """Run the program; a :class:`CobnutError` or a failing disk becomes one line on standard error and exit code 2."""
+    """Run the program; whatever the user can mend becomes one line on standard error and exit code 2."""
     try:
-        app(prog_name="cobnut")
+        code = app(prog_name="cobnut", standalone_mode=False)
     except CobnutError as error:
         complain(str(error))
-        sys.exit(2)
+        code = 2
+    except _UsageError as error:
+        code = _complain_of_usage(error)
     except OSError as error:
         _complain_of_system(error)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        complain("interrupted; what was written is whole, and `cobnut train --resume` goes on with a training")
-        sys.exit(130)
+        code = 2
+    if code == _INTERRUPTED:
+        complain("interrupted; what was written is whole, and `cobnut train … --resume` goes on with a training")
+    sys.exit(code)
+
+
+def _complain_of_usage(error: Any) -> int:
+    """A wrong option or command lists the valid ones; no arguments at all show the help."""
+    command: Any = error.ctx.command if error.ctx else app
+    path = error.ctx.command_path if error.ctx else "cobnut"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return 2
+    names: list[str] = []
+    if hasattr(error, "option_name"):
+        names = [parameter.opts[0] for parameter in command.params if parameter.opts[0].startswith("-")]
+    elif "No such command" in error.format_message():
+        names = list(command.commands)
+    valid = f"; valid are {', '.join(names)}" if names else ""
+    complain(f"{error.format_message().rstrip('.?')}{valid}; `{path} --help` tells more")
+    return 2
 
 
 def _complain_of_system(error: OSError) -> None:

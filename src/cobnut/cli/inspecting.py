@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cobnut.cli import options
+from cobnut.cli.figures import print_figures
 from cobnut.cli.terminal import check_target, out, progress, remark
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from cobnut.evaluation.evaluate import Evaluation
     from cobnut.records import Sample
     from cobnut.runtime.rows import Writer
@@ -80,7 +79,7 @@ def run_evaluation(
         _write_json(evaluation, json_file)
     if report is not None:
         _write_report(evaluation, bundle, report)
-    _print_figures(evaluation)
+    print_figures(evaluation)
     for name, place in (("figures", json_file), ("report", report)):
         if place is not None:
             out.print(f"{name:<8} {place}", markup=False)
@@ -147,57 +146,6 @@ def _row_writer(path: Path | None) -> "Iterator[Writer]":
 
         with open_rows(path) as write:
             yield write
-
-
-def _print_figures(evaluation: "Evaluation") -> None:
-    from rich.table import Table
-
-    table = Table("figure", title=f"{evaluation.data}: {_counts(evaluation)}", title_justify="left")
-    for heading in ("value", "95 % interval"):
-        table.add_column(heading, justify="right")
-    for name, heading in _HEADINGS.items():
-        interval = " to ".join(_number(bound) for bound in evaluation.intervals.get(name, ()))
-        table.add_row(heading, _number(evaluation.figures[name]), interval)
-    out.print(table)
-    if evaluation.per_type:
-        out.print(_table_of_types(evaluation))
-
-
-def _table_of_types(evaluation: "Evaluation") -> "Table":
-    from rich.table import Table
-
-    table = Table("defect type")
-    for heading in ("images", "found", "missed", "image AUROC", "pixel AUROC", "PRO"):
-        table.add_column(heading, justify="right")
-    for name, each in evaluation.per_type.items():
-        missed = round(each.count * (each.figures["miss_rate"] or 0))
-        ranks = [_number(each.figures[figure]) for figure in ("image_auroc", "pixel_auroc", "pro")]
-        table.add_row(name, str(each.count), str(each.count - missed), str(missed), *ranks)
-    return table
-
-
-_HEADINGS = {
-    "accuracy": "accuracy",
-    "false_alarm_rate": "false alarms",
-    "miss_rate": "misses",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "F1",
-    "image_auroc": "image AUROC",
-    "image_ap": "image AP",
-    "pixel_auroc": "pixel AUROC",
-    "pixel_ap": "pixel AP",
-    "pro": "PRO",
-}
-
-
-def _counts(evaluation: "Evaluation") -> str:
-    held_out = f" ({evaluation.held_out} of them held out of training)" if evaluation.held_out else ""
-    return f"{evaluation.confusion.good} good{held_out}, {evaluation.confusion.defective} defective"
-
-
-def _number(value: float | None) -> str:
-    return "—" if value is None else f"{value:.3f}"
 
 
 def _write_json(evaluation: "Evaluation", path: Path) -> None:

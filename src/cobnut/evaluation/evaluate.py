@@ -94,6 +94,7 @@ class Evaluation:
             "recipe": self.manifest.recipe.model_dump(mode="json"),
             "data": self.data,
             "seconds": self.seconds,
+            "train_seconds": self.manifest.seconds,
             "ms_per_image": self.ms_per_image,
         }
 
