@@ -1,7 +1,7 @@
 # Everything installs itself into .venv, pinned by constraints.txt. Two commands to know: `make demo`, `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALLED := .venv/.installed
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types docs clean
@@ -9,25 +9,29 @@ INSTALLED := .venv/.installed
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
-$(INSTALLED): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+.venv/.train: pyproject.toml constraints.txt
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(INSTALL) '.[train]'
 	touch $@
 
-demo: $(INSTALLED) ## render parts, train, evaluate: ends with the path of a report
+.venv/.dev: .venv/.train
+	$(INSTALL) '.[dev]'
+	touch $@
+
+demo: .venv/.train ## render parts, train, evaluate: ends with the path of a report
 	$(BIN)/cobnut demo --out demo
 
-test: $(INSTALLED) ## run the tests
+test: .venv/.dev ## run the tests
 	$(BIN)/python -m pytest
 
-lint: $(INSTALLED) ## check style
+lint: .venv/.dev ## check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(INSTALLED) ## check types, strictly
+types: .venv/.dev ## check types, strictly
 	$(BIN)/mypy
 
-docs: $(INSTALLED) ## draw the pictures of the documentation and build its site
+docs: .venv/.dev ## draw the pictures of the documentation and build its site
 	$(BIN)/python docs/draw_pictures.py
 	$(BIN)/mkdocs build --strict --quiet
 
