@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from cobnut.runtime.bundle import Epoch, Manifest
 
 DEFAULT_RECIPE = "cae"
-# The rendered parts are learned in half the epochs, so that the demo ends while one watches.
-DEMO_SETTINGS = ("training.epochs=75", "training.step_epochs=35")
+# The rendered parts are learned in fewer epochs than most, so that the demo ends while one watches.
+DEMO_SETTINGS = ("training.epochs=110", "training.step_epochs=45")
 
 
 def register(app: typer.Typer) -> None:
