@@ -88,7 +88,7 @@ COMMANDS: list[tuple[list[str], str]] = [
     (["data", "parts", "--picture", "a-file/x.png"], "a-file is a file, not a folder"),
     # training
     ([*TRAIN, "nowhere"], "nowhere: no such folder"),
-    ([*TRAIN, "few"], "5 different good images to learn from: at least 12 are needed"),
+    ([*TRAIN, "few"], "5 different good images to learn from: at least 20 are needed"),
     ([*TRAIN, "damaged"], "not a whole image"),
     ([*TRAIN, "deep"], "holds 32-bit pixels up to 700"),
     ([*TRAIN, "parts", "--recipe", "cat"], "recipe 'cat': there is none; valid are cae"),

@@ -1,6 +1,7 @@
 """Which good images train, validate, calibrate and test: a function of an image's content and the seed alone."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from cobnut.files import hash_file
 from cobnut.recipe import SplitOptions
 from cobnut.records import Sample, Split
 
-FEWEST_GOOD_IMAGES = 12
+FEWEST_GOOD_IMAGES = 20
 FEWEST_HELD_BACK = 3
 ENOUGH_GOOD_TEST_IMAGES = 20
 AUTO_TEST_SHARE = 0.2
@@ -27,8 +28,9 @@ def split_samples(
     """Deal out the good images of split ``train`` to train, validation, calibration and, where asked, test.
 
     Each image is dealt by a hash of its bytes and the seed alone: renaming, reordering or adding files moves no image,
-    and two copies of one image always stand on the same side. Only when a side would stay nearly empty are the
-    nearest images moved there. A data set that brings its own validation or calibration images keeps them.
+    and two copies of one image always stand on the same side. Only when chance would give a side under half or over one
+    and a half times its share (or under three images) do the nearest images move. A data set that brings its own
+    validation or calibration images keeps them.
     """
     good = [sample for sample in samples if sample.split == "train"]
     different = len({hashes[sample.path] for sample in good})
@@ -61,7 +63,12 @@ def _hold_out(
     if share == 0:
         return [], samples
     place = {sample.path: _place(hashes[sample.path], side, seed) for sample in samples}
-    edge = max(share, sorted(set(place.values()))[:FEWEST_HELD_BACK][-1])
+    places = sorted(set(place.values()))
+    if len(places) <= FEWEST_HELD_BACK:
+        raise DataError(f"{len(places)} good images are left for {side} and training; lower the shares of split.*")
+    fewest = max(FEWEST_HELD_BACK, math.ceil(share * len(places) / 2))
+    most = min(max(fewest, math.ceil(share * len(places) * 1.5)), len(places) - 1)
+    edge = min(max(share, places[fewest - 1]), places[most - 1])
     held = [replace(sample, split=side) for sample in samples if place[sample.path] <= edge]
     return held, [sample for sample in samples if place[sample.path] > edge]
 

@@ -11,8 +11,8 @@ from math import acos, atan2, cos, pi, sin
 
 import numpy as np
 
-from cobnut.data.sample_shape import Floats, Pose, Shape, Surface, surface_point
-from cobnut.data.sample_skin import colour, look_up, step
+from cobnut.data.sample_parts.shape import Floats, Pose, Shape, Surface, surface_point
+from cobnut.data.sample_parts.skin import colour, look_up, step
 
 Layer = tuple[Floats, Floats]  # colour (3, 1) or (3, m), and how much it covers (m,), 0 to 1
 Polyline = tuple[tuple[float, float], ...]

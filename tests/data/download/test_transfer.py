@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import pytest
 
-from cobnut.data.archives import Archive
-from cobnut.data.transfer import fetch
+from cobnut.data.download.archives import Archive
+from cobnut.data.download.transfer import fetch
 from cobnut.errors import DownloadError
 
 CONTENT = bytes(range(256)) * 4096
@@ -213,7 +213,7 @@ def test_refuses_a_web_page_and_another_size(server, url: str, tmp_path: Path) -
 
 @pytest.mark.parametrize(("size_bytes", "requests"), [(len(CONTENT), 0), (None, 1)])
 def test_refuses_a_full_disk_first(server, url, tmp_path, monkeypatch, size_bytes, requests) -> None:
-    monkeypatch.setattr("cobnut.data.part.disk_usage", lambda _: Free(10**9, 10**9 - 1, 2 * len(CONTENT) - 1))
+    monkeypatch.setattr("cobnut.data.download.part.disk_usage", lambda _: Free(10**9, 10**9 - 1, 2 * len(CONTENT) - 1))
     message = refused(archive_at(url, size_bytes=size_bytes), tmp_path)
     assert "need 0.0 GB" in message
     assert "make room" in message

@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from cobnut.data.archives import Archive, Counts, count_images, disk_errors, unpack
-from cobnut.data.mvtec import MVTEC, MVTEC_ALL, MVTEC_LICENCE, find_archives
-from cobnut.data.part import Progress
-from cobnut.data.transfer import fetch
+from cobnut.data.download.archives import Archive, Counts, count_images, disk_errors, unpack
+from cobnut.data.download.mvtec import MVTEC, MVTEC_ALL, MVTEC_LICENCE, find_archives
+from cobnut.data.download.part import Progress
+from cobnut.data.download.transfer import fetch
 from cobnut.errors import DownloadError
 from cobnut.files import hash_file, write_whole
 

@@ -12,7 +12,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from cobnut import __version__
-from cobnut.data.archives import disk_errors
+from cobnut.data.download.archives import disk_errors
 from cobnut.errors import DownloadError
 from cobnut.files import write_whole
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cobnut.data.archives import Archive, Counts, count_images
 from cobnut.data.download import PINS, download
-from cobnut.data.mvtec import MVTEC, MVTEC_ALL, MVTEC_LICENCE, find_archives
+from cobnut.data.download.archives import Archive, Counts, count_images
+from cobnut.data.download.mvtec import MVTEC, MVTEC_ALL, MVTEC_LICENCE, find_archives
 from cobnut.errors import DownloadError
 
 COUNTS = Counts(3, 2, 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cobnut.data.archives import Counts, count_images, unpack
+from cobnut.data.download.archives import Counts, count_images, unpack
 from cobnut.errors import DownloadError
 
 COUNTS = Counts(2, 1, 1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cobnut.data.archives import Archive, Counts
+from cobnut.data.download.archives import Archive, Counts
 from cobnut.errors import DownloadError
 
 MVTEC_LICENCE = (

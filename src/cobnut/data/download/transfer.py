@@ -4,8 +4,8 @@ import re
 import time
 from pathlib import Path
 
-from cobnut.data.archives import Archive, disk_errors
-from cobnut.data.part import BrokenOffError, Part, Progress, RefusedError, require_space
+from cobnut.data.download.archives import Archive, disk_errors
+from cobnut.data.download.part import BrokenOffError, Part, Progress, RefusedError, require_space
 from cobnut.errors import DownloadError
 from cobnut.files import hash_file, make_folder
 

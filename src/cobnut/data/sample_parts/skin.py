@@ -9,7 +9,7 @@ from math import pi
 
 import numpy as np
 
-from cobnut.data.sample_shape import Floats, Pose, Surface
+from cobnut.data.sample_parts.shape import Floats, Pose, Surface
 
 ATLAS = (512, 96)  # longitude, latitude: a little finer than the pixels of a nut 180 pixels wide
 CAP_TEETH = 42

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cobnut.data.sample_defects import DEFECTS, mark
-from cobnut.data.sample_shape import Floats, Surface, draw_pose, draw_shape, see_surface
-from cobnut.data.sample_skin import colour, draw_light, draw_skin, illuminate, paint_skin
+from cobnut.data.sample_parts.defects import DEFECTS, mark
+from cobnut.data.sample_parts.shape import Floats, Surface, draw_pose, draw_shape, see_surface
+from cobnut.data.sample_parts.skin import colour, draw_light, draw_skin, illuminate, paint_skin
 from cobnut.errors import DataError
 from cobnut.files import write_whole_folder
 
