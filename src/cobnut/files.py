@@ -30,7 +30,7 @@ def write_whole(path: Path) -> Iterator[Path]:
 @contextmanager
 def write_whole_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; on success it takes its place, on any failure it is removed."""
-    path = Path(path)
+    path = Path(path).resolve()
     make_folder(path.parent)
     partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
     try:
@@ -39,7 +39,11 @@ def write_whole_folder(path: Path) -> Iterator[Path]:
         former = partial.with_name(partial.name + ".former")
         if path.exists():
             path.rename(former)
-        partial.rename(path)
+        try:
+            partial.rename(path)
+        except OSError:
+            former.rename(path)
+            raise
         shutil.rmtree(former, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -51,6 +55,9 @@ def make_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise CobnutError(f"{path}: a file stands where a folder is needed; choose another place or move it") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CobnutError(f"{path}: the folder cannot be made ({reason}); choose another place") from None
     return path
 
 

@@ -16,6 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from cobnut.errors import RecipeError
 
 Auto = Literal["auto"]
+Width = Annotated[int, Field(ge=1, le=4096)]
+Weight = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -28,7 +30,7 @@ def _check_odd(value: int) -> int:
 class Options(BaseModel):
     """A group of options: unchangeable, and closed to misspelt names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ImageOptions(Options):
@@ -58,15 +60,17 @@ class DenseOptions(Options):
     """The study's first network (3.2.1): three convolutions and two dense layers, mirrored."""
 
     name: Literal["dense"] = Field("dense", description="three convolutions and two dense layers, and their mirror")
-    widths: tuple[int, int, int] = Field((16, 32, 64), description="channels after each of the three convolutions")
-    hidden: int = Field(256, ge=1, description="units of the first dense layer")
-    latent: int = Field(64, ge=1, description="units of the code, the narrowest place")
+    widths: tuple[Width, Width, Width] = Field(
+        (16, 32, 64), description="channels after each of the three convolutions"
+    )
+    hidden: int = Field(256, ge=1, le=65_536, description="units of the first dense layer")
+    latent: int = Field(64, ge=1, le=65_536, description="units of the code, the narrowest place")
 
 
 class TrainingOptions(Options):
     """How the network learns (study, 3.3)."""
 
-    loss: dict[str, float] = Field({"mse": 1.0}, min_length=1, description="weight of each loss in the sum")
+    loss: dict[str, Weight] = Field({"mse": 1.0}, min_length=1, description="weight of each loss in the sum")
     epochs: int = Field(150, ge=1, description="most passes over the training images")
     patience: int = Field(30, ge=1, description="epochs without a better validation loss after which training stops")
     batch_size: int = Field(8, ge=4, description="images a step")
@@ -160,10 +164,10 @@ def option_rows(group: type[Options] = Recipe, prefix: str = "") -> Iterator[tup
 
 def _read_options(name_or_file: str) -> dict[str, Any]:
     path = Path(name_or_file)
-    if path.suffix == ".toml":
+    if path.suffix.lower() == ".toml":
         if not path.is_file():
             raise RecipeError(f"recipe file {path}: there is none; the recipes by name are {', '.join(recipe_names())}")
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
     elif name_or_file in recipe_names():
         text = resources.files("cobnut.recipes").joinpath(f"{name_or_file}.toml").read_text(encoding="utf-8")
     else:
@@ -189,6 +193,8 @@ def _lay_over(options: dict[str, Any], setting: str) -> None:
     *groups, last = key.split(".")
     for group in groups:
         options = options.setdefault(group, {})
+        if not isinstance(options, dict):
+            raise RecipeError(f"--set {setting}: the recipe's {group!r} is no group of options; write it as [{group}]")
     options[last] = _parse_value(value.strip())
 
 

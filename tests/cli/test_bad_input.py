@@ -45,6 +45,15 @@ def place(tmp_path: Path, parts: Path, bundle: Path, monkeypatch: pytest.MonkeyP
     Path("bad-label.csv").write_text("path,label\nparts/train/good/000.png,ok\n")
     Path("missing.csv").write_text("path,label\nnowhere.png,good\n")
     Path("binary.csv").write_bytes(bytes(range(128, 256)))
+    Path("only-header.csv").write_text("path,label\n")
+    Path("flat.toml").write_text("image = 5\n")
+    rows = [f"parts/train/good/{index:03}.png,good,{'calibration' if index == 0 else ''}" for index in range(24)]
+    Path("one-calibrates.csv").write_text("\n".join(["path,label,split", *rows]))
+    Path("photos.run").mkdir()
+    Path("photos.run/thesis.txt").write_text("years of work")
+    Path("webapp").mkdir()
+    Path("webapp/manifest.json").write_text("{}")
+    Path("webapp/app.js").write_text("years of work")
     Path("broken.toml").write_text("[training\n")
     Path("unknown.toml").write_text("[training]\nspeed = 3\n")
     Path("type.toml").write_text('[training]\nlearning_rate = "fast"\n')
@@ -68,19 +77,19 @@ COMMANDS: list[tuple[list[str], str]] = [
     (["data", "no-layout"], "it holds 1 images: if they are all good parts, say --good no-layout"),
     (["data", "many"], "many: holds several data sets (a); name one, for example many/a"),
     (["data", "strange"], "holds crack, but only good parts may train"),
-    (["data", "hollow"], "hollow/train/good: holds no good image to learn from (looked for .bmp, .jpeg"),
+    (["data", "hollow"], "hollow: holds no image (looked for .bmp, .jpeg"),
     (["data", "a-file"], "a-file: no such folder"),
     (["data", "nowhere.csv"], "nowhere.csv: no such file"),
     (["data", "no-columns.csv"], "no-columns.csv: lacks the column label, path"),
     (["data", "bad-label.csv"], "bad-label.csv line 2: label 'ok' is not one of good, defective"),
     (["data", "missing.csv"], "missing.csv line 2: no such image"),
     (["data", "binary.csv"], "binary.csv: not a CSV file in UTF-8"),
-    (["data", "test-only.csv"], "test-only.csv: holds no good image to learn from"),
+    (["data", "only-header.csv"], "only-header.csv: holds no image"),
     (["data"], "name one data set"),
     (["data", "parts", "--good", "empty"], "name one data set"),
     (["data", "parts", "--defective", "empty"], "--defective empty: goes with --good DIR"),
     (["data", "--good", "nowhere"], "nowhere: no such folder"),
-    (["data", "--good", "empty"], "empty: holds no good image"),
+    (["data", "--good", "empty"], "empty: holds no image"),
     (["data", "--good", "no-layout", "--defective", "nowhere"], "nowhere: no such folder"),
     (["data", "--good", "no-layout", "--defective", "empty"], "empty: holds no image"),
     (["data", "--good", "no-layout", "--defective", "no-layout"], "stands below both --good and --defective"),
@@ -88,6 +97,18 @@ COMMANDS: list[tuple[list[str], str]] = [
     (["data", "parts", "--picture", "a-file/x.png"], "a-file is a file, not a folder"),
     # training
     ([*TRAIN, "nowhere"], "nowhere: no such folder"),
+    ([*TRAIN, "test-only.csv"], "0 different good images to learn from: at least 20 are needed"),
+    ([*TRAIN, "one-calibrates.csv"], "1 good images for calibration: at least 3 are needed"),
+    ([*TRAIN, "parts", "--set", "split.test=0.95"], "good images are left for"),
+    ([*TRAIN, "parts", "--set", "network.widths=[0, 0, 0]"], "network.widths"),
+    ([*TRAIN, "parts", "--set", "network.hidden=100000000000"], "network.hidden"),
+    ([*TRAIN, "parts", "--set", "training.learning_rate=1e30"], "training diverged: the validation loss of epoch"),
+    ([*TRAIN, "parts", "--set", "training.learning_rate=inf"], "training.learning_rate"),
+    ([*TRAIN, "parts", "--set", "training.loss.mse=-1"], "training.loss"),
+    ([*TRAIN, "parts", "--recipe", "flat.toml"], "'image' is no group of options"),
+    ([*TRAIN, "parts", "--resume"], "holds no training to go on with; train without --resume"),
+    (["train", "parts", "--out", "photos"], "photos.run: exists and is not the folder of a training"),
+    (["train", "parts", "--out", "webapp"], "webapp: exists and is not just a bundle"),
     ([*TRAIN, "few"], "5 different good images to learn from: at least 20 are needed"),
     ([*TRAIN, "damaged"], "not a whole image"),
     ([*TRAIN, "deep"], "holds 32-bit pixels up to 700"),
@@ -105,8 +126,8 @@ COMMANDS: list[tuple[list[str], str]] = [
     ([*TRAIN, "parts", "--set", "network.name=resnet"], "network.name = 'resnet'"),
     ([*TRAIN, "parts", "--set", "score.smoothing=2"], "score.smoothing = 2"),
     ([*TRAIN, "parts", "--set", "split.validation=0.6", "--set", "split.calibration=0.3"], "leaves under a fifth"),
-    (["train", "parts", "--out", "no-layout"], "no-layout: exists and is not a bundle"),
-    (["train", "parts", "--out", "a-file"], "a-file: exists and is not a bundle"),
+    (["train", "parts", "--out", "no-layout"], "no-layout: exists and is not just a bundle"),
+    (["train", "parts", "--out", "a-file"], "a-file: exists and is not just a bundle"),
     (["train", "parts", "--out", "a-file/new.cobnut"], "a file stands where a folder is needed"),
     # bundles
     (["evaluate", "nowhere", "parts"], "nowhere: no such bundle; `cobnut train` makes one"),
@@ -133,8 +154,10 @@ COMMANDS: list[tuple[list[str], str]] = [
     ),
     # the rest
     (["recipes", "cat"], "recipe 'cat': there is none"),
-    (["parts", "--out", "parts"], "parts"),
-    (["demo", "--out", "a-file"], "a-file"),
+    (["parts", "--out", "parts"], "parts: is not an empty folder; name another"),
+    (["demo", "--out", "a-file"], "a file stands where a folder is needed"),
+    (["inspect", "ok.cobnut", "parts", "--maps", "parts/maps"], "lies among the images"),
+    (["evaluate", "ok.cobnut", "parts", "--json", "x", "--report", "x"], "--json and --report both name x"),
     (["download", "kolektor", "x"], "kolektor: no such data set; valid is mvtec"),
     (["download", "mvtec"], "no category named"),
     (["download", "mvtec", "nut"], "nut: no such category of MVTec AD; name some of bottle"),

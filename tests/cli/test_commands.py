@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -100,6 +102,43 @@ def test_inspect_prints_rows_where_no_file_is_named_and_draws_maps(
     assert done.out.count("000.png") == 2
     drawn = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png"))
     assert drawn == ["hole/000.png.png", "hole/001.png.png", "print/000.png.png"]
+
+
+def test_a_name_that_is_not_utf_8_is_a_row_like_any_other(
+    run: Callable[..., Run], bundle: Path, parts: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(parts / "test" / "hole" / "000.png", tmp_path / "in" / os.fsdecode(b"\xff\xfe.png"))
+    for suffix in ("csv", "jsonl", "parquet"):
+        done = run("inspect", bundle, tmp_path / "in", "--out", tmp_path / f"rows.{suffix}")
+        assert done.code == 0, done.err
+        assert len(read_rows(tmp_path / f"rows.{suffix}")) == 1
+
+
+def test_a_defect_type_is_never_taken_for_markup(run: Callable[..., Run], bundle: Path, parts: Path) -> None:
+    manifest = parts.parent / "markup.csv"
+    manifest.write_text("path,label,defect_type\nparts/test/hole/000.png,defective,[/x]\n")
+    assert "[/x]" in run("evaluate", bundle, manifest).out
+    assert "[/x]" in run("data", manifest, "--picture", parts.parent / "markup.png").out
+
+
+def test_several_settings_may_follow_one_set(run: Callable[..., Run], parts: Path, tmp_path: Path) -> None:
+    assert run("train", parts, "--out", tmp_path / "a.cobnut", "--set", *TINY, "seed=4").code == 0
+    assert read_manifest(tmp_path / "a.cobnut").recipe.seed == 4
+
+
+def test_ctrl_c_says_that_nothing_is_lost(parts: Path, tmp_path: Path) -> None:
+    words = ["train", str(parts), "--out", str(tmp_path / "a.cobnut"), *TINY_OPTIONS, "--set", "training.epochs=100000"]
+    with subprocess.Popen([sys.executable, "-m", "cobnut", *words], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch 10/"):
+                process.send_signal(signal.SIGINT)
+                break
+        told = process.stderr.read()
+        assert process.wait(60) == 130
+    assert told.strip().splitlines()[-1].startswith("error: interrupted; what was written is whole")
+    assert "Traceback" not in told
 
 
 def test_data_tells_counts_and_draws_a_picture(run: Callable[..., Run], parts: Path, tmp_path: Path) -> None:

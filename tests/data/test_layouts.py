@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cobnut.data.layouts import read_dataset
+from cobnut.data.layouts import image_files, read_dataset
 from cobnut.errors import DataError
 from cobnut.records import Sample
 
@@ -66,7 +66,7 @@ def test_hidden_and_foreign_files_are_passed_over(parts: Path, tmp_path: Path) -
         ("path,label,split\nx.png,defective,train\n", "line 2: a defective image in train"),
         ("path,label\nx.png,good\n", "line 2: no such image"),
         ("path,label,defect_type\nm.csv,defective,good\n", "line 2: defect_type 'good' on a defective image"),
-        ("path,label\n", "holds no good image"),
+        ("path,label\n", "holds no image"),
     ],
 )
 def test_a_wrong_manifest_names_its_line(tmp_path: Path, lines: str, told: str) -> None:
@@ -75,6 +75,26 @@ def test_a_wrong_manifest_names_its_line(tmp_path: Path, lines: str, told: str) 
     with pytest.raises(DataError) as error:
         read_dataset(manifest)
     assert told in str(error.value)
+
+
+def test_a_manifest_as_a_plant_s_spreadsheet_writes_it(parts: Path) -> None:
+    manifest = parts.parent / "excel.csv"
+    manifest.write_text("\ufeffPath; Label\r\nparts/train/good/000.png; Good\r\n", encoding="utf-8")
+    assert [sample.label for sample in read_dataset(manifest)] == ["good"]
+
+
+def test_masks_and_pictures_of_a_training_are_no_photographs(parts: Path, tmp_path: Path) -> None:
+    image = next((parts / "train" / "good").iterdir())
+    for name in ("a.png", "nut.run/reconstructions/epoch-0001.png", "ground_truth/hole/a_mask.png", "b.run/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(image.read_bytes())
+    (tmp_path / "nut.run" / "run.json").touch()
+    assert [path.name for path in image_files(tmp_path)] == ["a.png", "c.png"]
+
+
+def test_a_data_set_may_hold_a_test_alone(parts: Path, tmp_path: Path) -> None:
+    (tmp_path / "test").symlink_to(parts / "test")
+    assert {sample.split for sample in read_dataset(tmp_path)} == {"test"}
 
 
 def test_a_folder_of_data_sets_lists_them(parts: Path) -> None:

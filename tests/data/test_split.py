@@ -39,6 +39,11 @@ def test_another_seed_gives_another_split() -> None:
     assert sides(goods(100), 0) != sides(goods(100), 1)
 
 
+def test_the_test_side_does_not_depend_on_the_seed() -> None:
+    held_out = [{path for path, side in sides(goods(100), seed).items() if side == "test"} for seed in (0, 1)]
+    assert held_out[0] == held_out[1]
+
+
 def test_no_image_changes_sides_when_others_come() -> None:
     fewer, more = sides(goods(200)), sides(goods(400))
     assert all(more[path] == side for path, side in fewer.items())

@@ -64,6 +64,13 @@ def test_a_full_disk_leaves_nothing_behind(
     assert list(cache_folder().iterdir()) == []
 
 
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"rubbish"])
+def test_a_damaged_array_is_made_anew(files: tuple[list[Path], list[str]], content: bytes) -> None:
+    whole = np.array(kept_images(*files, OPTIONS))
+    next(cache_folder().glob("*.npy")).write_bytes(content)
+    np.testing.assert_array_equal(kept_images(*files, OPTIONS), whole)
+
+
 def test_the_cache_stays_within_its_limit(files: tuple[list[Path], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MOST_KEPT_BYTES", 5000)
     for size in (16, 24, 32):

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from cobnut.data.layouts import read_dataset
 from cobnut.errors import DataError
 from cobnut.evaluation.evaluate import Evaluation, evaluate
+from cobnut.files import hash_file
 from cobnut.records import Sample
 from cobnut.runtime.bundle import read_manifest
 from cobnut.runtime.inspect import Inspector
@@ -104,8 +106,6 @@ def test_a_test_image_that_trained_is_refused_unless_leaks_are_allowed(
 ) -> None:
     root = Path(shutil.copytree(parts, tmp_path / "parts"))
     trained = read_manifest(bundle).fingerprint["train"][0]
-    from cobnut.files import hash_file
-
     leaked = next(path for path in (root / "train" / "good").iterdir() if hash_file(path) == trained)
     shutil.copy(leaked, root / "test" / "good" / "leaked.png")
     with pytest.raises(DataError, match="has seen this test image while it was made .1 such"):
@@ -113,9 +113,28 @@ def test_a_test_image_that_trained_is_refused_unless_leaks_are_allowed(
     assert evaluate(bundle, read_dataset(root), "parts", allow_leaks=True).confusion.good > 6
 
 
-def test_without_a_test_image_there_is_nothing_to_evaluate(bundle: Path, parts: Path, tmp_path: Path) -> None:
-    strangers = tmp_path / "good"
-    strangers.mkdir()
-    shutil.copy(parts / "test" / "good" / "000.png", strangers)
+def test_good_images_that_the_detector_has_not_seen_are_judged(bundle: Path, parts: Path, tmp_path: Path) -> None:
+    shutil.copytree(parts / "test" / "good", tmp_path / "new")
+    evaluation = evaluate(bundle, read_dataset(good=tmp_path / "new"), "new")
+    assert (evaluation.confusion.good, evaluation.held_out) == (6, 0)
+
+
+def test_a_copy_of_an_image_is_judged_once(bundle: Path, parts: Path, tmp_path: Path, evaluation: Evaluation) -> None:
+    root = Path(shutil.copytree(parts, tmp_path / "parts"))
+    shutil.copy(root / "test" / "good" / "000.png", root / "test" / "good" / "copy.png")
+    assert evaluate(bundle, read_dataset(root), "parts").confusion == evaluation.confusion
+
+
+def test_a_mask_of_another_size_is_left_out_and_told(bundle: Path, parts: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(parts, tmp_path / "parts"))
+    Image.fromarray(np.full((32, 100), 255, np.uint8)).save(root / "ground_truth" / "hole" / "000_mask.png")
+    evaluation = evaluate(bundle, read_dataset(root), "parts")
+    assert evaluation.per_type["hole"].drawn == 1
+    assert "is 100 × 32 pixels, its image 64 × 64" in evaluation.unreadable[0]
+
+
+def test_without_a_test_image_there_is_nothing_to_evaluate(bundle: Path, samples: list[Sample]) -> None:
+    trained = set(read_manifest(bundle).fingerprint["train"])
+    seen = [sample for sample in samples if hash_file(sample.path) in trained]
     with pytest.raises(DataError, match="there is no test image"):
-        evaluate(bundle, read_dataset(good=strangers), "good")
+        evaluate(bundle, seen, "good")

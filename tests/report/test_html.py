@@ -164,12 +164,6 @@ def test_without_good_images(draw, evaluate_by_hand, judge):
     assert "False alarm rate — no good test image" in page.text
 
 
-def test_rate_of_none_says_what_is_plausible(draw, evaluate_by_hand, judge):
-    judged = [draw(f"good/{n}.png", 0.01) for n in range(20)]
-    text = Page(render_report(evaluate_by_hand(judged), judge)).text
-    assert "none in 20; up to 14\u202f% is plausible" in text
-
-
 def test_without_reconstruction_the_column_is_left_out(parts, evaluate_by_hand, judge, blind_judge):
     assert "Reconstruction" in Page(render_report(evaluate_by_hand(parts), judge)).text
     assert "Reconstruction" not in Page(render_report(evaluate_by_hand(parts), blind_judge)).text

@@ -1,6 +1,5 @@
 """Training repeats exactly, survives a kill, and overwrites nothing that is not its own."""
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,9 @@ from cobnut.errors import CobnutError
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.records import Sample
 from cobnut.runtime.bundle import Epoch, read_manifest
-from cobnut.training.train import Listeners, run_folder, train
+from cobnut.training.run import run_folder
+from cobnut.training.train import Listeners, train
+from program import TINY
 
 pytestmark = pytest.mark.slow
 UNTIMED = {"created", "seconds", "history", "digest", "files"}
@@ -118,18 +119,62 @@ def test_a_killed_training_resumes_to_the_very_same_detector(
     assert same_detector(whole, broken)
 
 
-def test_resuming_with_another_recipe_is_refused(samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path) -> None:
+def test_a_training_killed_after_its_last_epoch_does_not_go_on(
+    samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Early stopping had its say; only the bundle was not written."""
+    recipe = read_recipe("cae", [*TINY, "training.epochs=40", "training.patience=1", "training.learning_rate=0.05"])
+    whole, broken = tmp_path / "whole.cobnut", tmp_path / "broken.cobnut"
+    train(samples, recipe, whole)
+    assert len(read_manifest(whole).history) < 40
+    with monkeypatch.context() as patch:
+        patch.setattr("cobnut.training.train.export_onnx", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            train(samples, recipe, broken)
+    train(samples, recipe, broken, resume=True)
+    assert same_detector(whole, broken)
+
+
+def test_resuming_a_finished_training_leaves_it_as_it_is(
+    samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path
+) -> None:
     out = tmp_path / "a.cobnut"
-    run_folder(out).mkdir()
-    (run_folder(out) / "way-back.ckpt").write_bytes(b"")
-    (run_folder(out) / "run.json").write_text(json.dumps({"recipe": {}, "fingerprint": {}}))
+    first = train(samples, tiny_recipe, out)
+    assert train(samples, tiny_recipe, out, resume=True).created == first.created
     with pytest.raises(CobnutError, match="was begun with another recipe or other images"):
+        train(samples, tiny_recipe.model_copy(update={"seed": 9}), out, resume=True)
+
+
+def test_an_interrupted_training_is_not_thrown_away_when_resume_is_forgotten(
+    samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "a.cobnut"
+    with monkeypatch.context() as patch:
+        patch.setattr("cobnut.training.train.choose", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(samples, tiny_recipe, out)
+    with pytest.raises(CobnutError, match="holds this very training, interrupted; go on with --resume"):
+        train(samples, tiny_recipe, out)
+    train(samples, tiny_recipe.model_copy(update={"seed": 9}), out)
+
+
+def test_a_damaged_checkpoint_is_told_plainly(
+    samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "a.cobnut"
+    with monkeypatch.context() as patch:
+        patch.setattr("cobnut.training.train.choose", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(samples, tiny_recipe, out)
+    for path in run_folder(out).glob("*.ckpt"):
+        path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(CobnutError, match="is damaged .*; train without --resume to start anew"):
         train(samples, tiny_recipe, out, resume=True)
 
 
 def test_what_is_not_a_bundle_is_never_overwritten(samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     for out in (tmp_path, tmp_path / "thesis.txt"):
-        with pytest.raises(CobnutError, match="exists and is not a bundle"):
+        with pytest.raises(CobnutError, match="exists and is not just a bundle"):
             train(samples, tiny_recipe, out)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from typing import Annotated, Any
 
@@ -52,7 +53,7 @@ recipes.register(app)
 def main() -> None:
     """Run the program; whatever the user can mend becomes one line on standard error and exit code 2."""
     try:
-        code = app(prog_name="cobnut", standalone_mode=False)
+        code = app(_spread_settings(sys.argv[1:]), prog_name="cobnut", standalone_mode=False)
     except CobnutError as error:
         complain(str(error))
         code = 2
@@ -64,6 +65,17 @@ def main() -> None:
     if code == _INTERRUPTED:
         complain("interrupted; what was written is whole, and `cobnut train … --resume` goes on with a training")
     sys.exit(code)
+
+
+def _spread_settings(words: list[str]) -> list[str]:
+    """``--set a=1 b=2`` as ``--set a=1 --set b=2``: every further key=value belongs to the --set before it."""
+    spread: list[str] = []
+    for place, word in enumerate(words):
+        is_setting = re.fullmatch(r"[a-z_]+(\.[a-z_0-9]+)*=.*", word) is not None
+        if is_setting and place > 1 and words[place - 1] != "--set" and spread[-2] == "--set":
+            spread.append("--set")
+        spread.append(word)
+    return spread
 
 
 def _complain_of_usage(error: Any) -> int:

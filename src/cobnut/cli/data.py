@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from cobnut.cli import options
 from cobnut.cli.terminal import check_target, out, progress, remark
@@ -26,7 +27,10 @@ def data(
     picture: Annotated[
         Path | None,
         typer.Option(
-            "--picture", metavar="FILE.png", help="Where to draw samples of each class.", show_default="NAME.png"
+            "--picture",
+            metavar="FILE.png",
+            help="Where to draw samples of each class.",
+            show_default="NAME-samples.png",
         ),
     ] = None,
 ) -> None:
@@ -40,7 +44,7 @@ def data(
     from cobnut.data.layouts import read_dataset
     from cobnut.report.sheet import write_sheet
 
-    picture = picture or Path(f"{options.name_of(data, good)}.png")
+    picture = picture or Path(f"{options.name_of(data, good)}-samples.png")
     check_target(picture, "--picture")
     samples = read_dataset(data, good, defective)
     with progress("looking at images") as bar:
@@ -140,7 +144,7 @@ def _print_audit(found: "Audit") -> None:
     for heading in ("split", "class", "images", "masks"):
         table.add_column(heading, justify="right" if heading in ("images", "masks") else "left")
     for (split, name), count in sorted(found.counts.items(), key=lambda item: (item[0][0] != "train", item[0])):
-        table.add_row(split, name, str(count), "" if name == "good" else str(found.masks[split, name]))
+        table.add_row(split, escape(name), str(count), "" if name == "good" else str(found.masks[split, name]))
     out.print(table)
     sizes = [f"{width} × {height} ({count})" for (width, height), count in found.sizes.most_common(6)]
     more = f" and {len(found.sizes) - 6} more" if len(found.sizes) > 6 else ""

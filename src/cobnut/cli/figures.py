@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from cobnut.cli.terminal import out
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ def print_figures(evaluation: "Evaluation") -> None:
     """Print the figures with their intervals, the decisions per class, and the defect types."""
     from rich.table import Table
 
-    table = Table("figure", title=f"{evaluation.data}: {_counts(evaluation)}", title_justify="left")
+    table = Table("figure", title=escape(f"{evaluation.data}: {_counts(evaluation)}"), title_justify="left")
     for heading in ("value", "95 % interval"):
         table.add_column(heading, justify="right")
     for name, heading in _HEADINGS.items():
@@ -55,7 +57,7 @@ def _table_of_types(evaluation: "Evaluation") -> "Table":
     for name, each in evaluation.per_type.items():
         missed = round(each.count * (each.figures["miss_rate"] or 0))
         ranks = [_number(each.figures[figure]) for figure in ("image_auroc", "pixel_auroc", "pro")]
-        table.add_row(name, str(each.count), str(each.count - missed), str(missed), *ranks)
+        table.add_row(escape(name), str(each.count), str(each.count - missed), str(missed), *ranks)
     return table
 
 
@@ -66,6 +68,7 @@ _HEADINGS = {
     "precision": "precision",
     "recall": "recall",
     "f1": "F1",
+    "f1_max": "best F1 of any threshold",
     "image_auroc": "image AUROC",
     "image_ap": "image AP",
     "pixel_auroc": "pixel AUROC",

@@ -44,14 +44,17 @@ def evaluate(
 ) -> None:
     """Judge images whose truth is known and tell how right the detector was, with 95 % intervals.
 
-    Judged are the data set's test images, and the good ones that training held out for the test.
+    Judged are the data set's test images, and the good ones that the detector has not seen (held out for the test).
 
     Example: cobnut evaluate hazelnut.cobnut photos/hazelnut --json figures.json --report report.html
     """
     from cobnut.data.layouts import read_dataset
+    from cobnut.errors import CobnutError
 
     check_target(json_file, "--json")
     check_target(report, "--report")
+    if report is not None and json_file is not None and report.absolute() == json_file.absolute():
+        raise CobnutError(f"--json and --report both name {report}; give each its own file")
     samples = read_dataset(data, good, defective)
     run_evaluation(bundle, samples, options.name_of(data, good), json_file, report, allow_leaks)
 
@@ -111,6 +114,7 @@ def inspect(
 
     Example: cobnut inspect hazelnut.cobnut incoming/ --out verdicts.csv --maps pictures/
     """
+    from cobnut.errors import CobnutError
     from cobnut.runtime.inspect import Inspector
     from cobnut.runtime.judge_files import find_images, judge_files
     from cobnut.runtime.rows import check_format
@@ -118,6 +122,8 @@ def inspect(
     if out_file is not None:
         check_target(out_file, "--out")
         check_format(out_file)
+    if maps is not None and any(maps.absolute().is_relative_to(each.absolute()) for each in images):
+        raise CobnutError(f"--maps {maps}: lies among the images, and would be judged next time; choose another folder")
     inspector = Inspector(bundle)
     found = find_images(images)
     counts = Counter[bool | None]()

@@ -1,5 +1,6 @@
 """What every command shares of the terminal: two streams, a progress bar, tables of options."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,5 +56,7 @@ def check_target(path: Path | None, option: str) -> None:
     if path.is_dir():
         raise CobnutError(f"{option} {path}: is a folder; name a file")
     parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not os.access(parent, os.W_OK):
+        raise CobnutError(f"{option} {path}: {parent} cannot be written to; choose another place")
     if not parent.is_dir():
         raise CobnutError(f"{option} {path}: {parent} is a file, not a folder; choose another place")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cobnut.runtime.bundle import Epoch, Manifest
 
 DEFAULT_RECIPE = "cae"
+FEW = 20
 # The rendered parts are learned in fewer epochs than most, so that the demo ends while one watches.
 DEMO_SETTINGS = ("training.epochs=110", "training.step_epochs=45")
 
@@ -64,6 +65,11 @@ def train(
     samples = read_dataset(data, good, defective)
     require_extra("torch", "train", "training")
     manifest = run_training(samples, checked, out_path, resume)
+    if manifest.choice and len(manifest.fingerprint["validation"]) < FEW:
+        remark(
+            f"percentile and area were chosen on only {len(manifest.fingerprint['validation'])} validation images: "
+            "a first guess, which more good images will sharpen"
+        )
     out.print(f"bundle     {out_path}", markup=False)
     out.print(f"threshold  {manifest.threshold:.4g}  ({describe_decision(manifest)})", markup=False)
     out.print(f"took       {manifest.seconds:.0f} s, best epoch {manifest.best_epoch} of {len(manifest.history)}")

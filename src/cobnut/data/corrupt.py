@@ -19,7 +19,7 @@ def corrupt(images: NDArray[np.uint8], seed: int) -> tuple[NDArray[np.uint8], ND
     for index, image in enumerate(images):
         for number, kind in enumerate(KINDS.values()):
             random = np.random.default_rng([seed, index, number])
-            donor = images[random.integers(len(images))]
+            donor = images[(index + random.integers(1, max(2, len(images)))) % len(images)]
             corrupted, mask = kind(image, donor, random)
             spoilt.append(corrupted)
             masks.append(mask)

@@ -13,6 +13,7 @@ from cobnut.recipe import ImageOptions
 
 MOST_PIXELS = 200_000_000
 _TRANSPARENT_BECOMES = "white"
+_EXIF_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)
 _SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
@@ -35,6 +36,16 @@ def read_full_image(source: Path | BinaryIO, options: ImageOptions, longest_side
     image = _open(source, options).convert("RGB")
     image.thumbnail((longest_side, longest_side), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return np.asarray(image, dtype=np.uint8)
+
+
+def image_shape(path: Path) -> tuple[int, int]:
+    """(height, width) of an image as displayed, from its header alone; raises :class:`ImageError`."""
+    try:
+        with Image.open(path) as image:
+            is_turned = image.getexif().get(_EXIF_ORIENTATION, 1) in _LYING
+            return (image.width, image.height) if is_turned else (image.height, image.width)
+    except Exception as error:  # as in _decode
+        raise ImageError(f"{path}: not a whole image ({_reason(error)}); copy or export it again") from None
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from typing import cast, get_args
 from cobnut.errors import DataError
 from cobnut.records import Label, Sample, Split
 
+RUN_NOTE = "run.json"  # what `training/train.py` leaves in the folder of a run
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
@@ -30,20 +31,22 @@ def read_dataset(data: Path | None = None, good: Path | None = None, defective: 
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files below ``folder`` by suffix, hidden ones left out, sorted."""
+    """The photographs below ``folder`` by suffix, sorted: no hidden files, no masks, no pictures of a training run."""
+    own = {note.parent for note in folder.rglob(f"*.run/{RUN_NOTE}")}
     return sorted(
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in IMAGE_SUFFIXES
         and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not any(part.startswith(".") or part == "ground_truth" for part in path.relative_to(folder).parts)
+        and own.isdisjoint(path.parents)
     )
 
 
 def _read_mvtec(root: Path) -> list[Sample]:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; name a folder in MVTec layout, a CSV manifest, or --good DIR")
-    if not (root / "train" / "good").is_dir():
+    if not (root / "train" / "good").is_dir() and not (root / "test").is_dir():
         raise DataError(_why_not_mvtec(root))
     strangers = [folder.name for folder in _folders(root / "train") if folder.name != "good"]
     if strangers:
@@ -53,7 +56,7 @@ def _read_mvtec(root: Path) -> list[Sample]:
     samples = [Sample(path, "train", "good") for path in image_files(root / "train" / "good")]
     for folder in _folders(root / "test"):
         samples += _read_class(root, folder)
-    return _require_good(samples, root / "train" / "good")
+    return _require_any(samples, root)
 
 
 def _read_class(root: Path, folder: Path) -> Iterator[Sample]:
@@ -77,11 +80,11 @@ def _read_pair(good: Path, defective: Path | None) -> list[Sample]:
     if defective is not None:
         paths = image_files(defective)
         if not paths:
-            raise DataError(f"{defective}: holds no image ({_suffix_list()})")
+            _require_any([], defective)
         if shared := set(paths) & {sample.path for sample in samples}:
             raise DataError(f"{min(shared)}: stands below both --good and --defective; part the two folders")
         samples += [Sample(path, "test", "defective", _type_in(defective, path)) for path in paths]
-    return _require_good(samples, good)
+    return _require_any(samples, good)
 
 
 def _type_in(folder: Path, path: Path) -> str:
@@ -97,24 +100,28 @@ def _read_csv(manifest: Path) -> list[Sample]:
     if not manifest.is_file():
         raise DataError(f"{manifest}: no such file")
     try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = set(reader.fieldnames or ())
-            if missing := {"path", "label"} - columns:
-                raise DataError(
-                    f"{manifest}: lacks the column {', '.join(sorted(missing))}; "
-                    "it needs path and label, and may have split, defect_type and mask"
-                )
-            samples = [_sample_of_row(manifest, number, row) for number, row in enumerate(reader, start=2)]
+        text = manifest.read_text(encoding="utf-8-sig")
+        delimiter = max(",;\t", key=text.partition("\n")[0].count)
+        header, *rows = list(csv.reader(text.splitlines(), delimiter=delimiter)) or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{manifest}: not a CSV file in UTF-8 ({error})") from None
-    return _require_good(samples, manifest)
+        raise DataError(f"{manifest}: not a CSV file in UTF-8 ({error}); save it as «CSV UTF-8»") from None
+    columns = [name.strip().lower() for name in header]
+    if missing := {"path", "label"} - set(columns):
+        raise DataError(
+            f"{manifest}: lacks the column {', '.join(sorted(missing))}; "
+            "it needs path and label, and may have split, defect_type and mask"
+        )
+    samples = [
+        _sample_of_row(manifest, number, dict(zip(columns, map(str.strip, row), strict=False)))
+        for number, row in enumerate(rows, start=2)
+        if row
+    ]
+    return _require_any(samples, manifest)
 
 
-def _sample_of_row(manifest: Path, number: int, row: dict[str, str | None]) -> Sample:
-    cells = {name: (value or "").strip() for name, value in row.items() if name and not isinstance(value, list)}
+def _sample_of_row(manifest: Path, number: int, cells: dict[str, str]) -> Sample:
     place = f"{manifest} line {number}"
-    label = cells.get("label", "")
+    label = cells.get("label", "").lower()
     if label not in get_args(Label):
         raise DataError(f"{place}: label {label!r} is not one of {', '.join(get_args(Label))}")
     split = cells.get("split") or ("train" if label == "good" else "test")
@@ -134,9 +141,9 @@ def _sample_of_row(manifest: Path, number: int, row: dict[str, str | None]) -> S
     return Sample(path, cast(Split, split), cast(Label, label), defect_type, mask_path)
 
 
-def _require_good(samples: list[Sample], place: Path) -> list[Sample]:
-    if not any(sample.split != "test" and not sample.is_defective for sample in samples):
-        raise DataError(f"{place}: holds no good image to learn from ({_suffix_list()})")
+def _require_any(samples: list[Sample], place: Path) -> list[Sample]:
+    if not samples:
+        raise DataError(f"{place}: holds no image (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
     return samples
 
 
@@ -153,7 +160,3 @@ def _folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _suffix_list() -> str:
-    return "looked for " + ", ".join(sorted(IMAGE_SUFFIXES))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ from cobnut.recipe import ImageOptions
 # Raise when read_image comes to give other pixels for the same file and options.
 DECODER_VERSION = 1
 MOST_KEPT_BYTES = 8 * 2**30
+_DAY_SECONDS = 86_400
 
 
 def cache_folder() -> Path:
@@ -39,21 +41,33 @@ def kept_images(
     image that is done. Raises :class:`DataError` naming the first damaged image and how many there are.
     """
     target = cache_folder() / f"{_key(hashes, options)}.npy"
-    if target.exists():
+    shape = (len(paths), options.size, options.size, options.channels)
+    kept = _open_kept(target, shape)
+    if kept is not None:
         os.utime(target)  # the least recently used go first when space is needed
         on_progress(len(paths))
     else:
         _make_room(target.parent)
         with write_whole(target) as partial, partial.open("wb") as file:
-            shape = (len(paths), options.size, options.size, options.channels)
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             # Plain writes, not a writable map: a full disk then raises an error instead of killing the process.
             for pixels in _decoded(paths, options):
                 file.write(pixels.tobytes())
                 on_progress(1)
-    kept: NDArray[np.uint8] = np.load(target, mmap_mode="r")
+        kept = _open_kept(target, shape)
+    if kept is None:
+        raise DataError(f"{target}: cannot be read back; check the disk, or set $COBNUT_CACHE to another one")
     return kept
+
+
+def _open_kept(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """The kept array, or ``None`` where there is none or it is damaged."""
+    try:
+        kept: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return kept if kept.shape == shape and kept.dtype == np.uint8 else None
 
 
 def _decoded(paths: Sequence[Path], options: ImageOptions) -> Iterator[NDArray[np.uint8]]:
@@ -83,6 +97,9 @@ def _key(hashes: Sequence[str], options: ImageOptions) -> str:
 
 def _make_room(folder: Path) -> None:
     make_folder(folder)
+    for broken_off in folder.glob(".*.part"):
+        if time.time() - broken_off.stat().st_mtime > _DAY_SECONDS:
+            broken_off.unlink(missing_ok=True)
     kept = sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime, reverse=True)
     total = 0
     for path in kept:

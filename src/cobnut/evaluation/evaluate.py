@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cobnut.data.audit import mask_fault
-from cobnut.data.images import read_mask
+from cobnut.data.images import image_shape, read_mask
 from cobnut.data.split import content_hashes
 from cobnut.errors import DataError, ImageError
 from cobnut.evaluation.intervals import Interval, bootstrap, exact_interval
@@ -21,6 +21,7 @@ from cobnut.runtime.bundle import Manifest
 from cobnut.runtime.inspect import Inspector
 
 Figures = dict[str, float | None]
+TIMED = 30
 IMAGE_FIGURES = (
     "image_auroc",
     "image_ap",
@@ -106,15 +107,16 @@ def evaluate(
     allow_leaks: bool = False,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """Judge the test images of ``samples``, and the good ones that training held out for the test.
+    """Judge the test images of ``samples``, and the good ones that the detector has not seen while it was made.
 
-    ``ms_per_image`` is the wall time from file to verdict, decoding with it. Raises :class:`DataError` when there is
-    nothing to judge, or when a test image stood in training, validation or calibration (unless ``allow_leaks``).
+    ``ms_per_image`` is the median time from file to verdict of one image alone, decoding with it. Raises
+    :class:`DataError` when there is nothing to judge, or when a test image stood in training, validation or calibration
+    (unless ``allow_leaks``).
     """
     started = time.perf_counter()
     inspector = Inspector(bundle)
     test, held_out = _test_samples(samples, inspector.manifest, allow_leaks)
-    judged, pixels, unreadable, judging = _judge(inspector, test, on_progress)
+    judged, pixels, unreadable = _judge(inspector, test, on_progress)
     if not judged:
         raise DataError(f"{data}: none of the {len(test)} test images can be read; `cobnut data` tells why")
     figures, intervals = _image_figures(judged)
@@ -129,64 +131,74 @@ def evaluate(
         held_out=held_out,
         unreadable=unreadable,
         seconds=time.perf_counter() - started,
-        ms_per_image=1000 * judging / len(judged),
+        ms_per_image=_milliseconds(inspector, judged),
     )
 
 
 def _test_samples(samples: Sequence[Sample], manifest: Manifest, allow_leaks: bool) -> tuple[list[Sample], int]:
-    """The images to judge, in the order of their contents, and how many of them training had held out."""
+    """The test images and the good ones not seen in the making, by content; how many of them were held out."""
     hashes = content_hashes(samples)
-    kept_out = set(manifest.fingerprint["test"])
-    known = {content for split in ("train", "validation", "calibration") for content in manifest.fingerprint[split]}
-    test = [sample for sample in samples if sample.split == "test"]
-    held_out = [sample for sample in samples if sample.split == "train" and hashes[sample.path] in kept_out]
-    leaks = [sample.path for sample in test if hashes[sample.path] in known]
+    used: set[str] = {
+        content for split in ("train", "validation", "calibration") for content in manifest.fingerprint[split]
+    }
+    test: dict[str, Sample] = {}  # by content, so that no copy is judged twice
+    leaks = []
+    for sample in sorted(samples, key=lambda sample: (sample.split != "test", hashes[sample.path], sample.path)):
+        if hashes[sample.path] not in used:
+            test.setdefault(hashes[sample.path], sample)
+        elif sample.split == "test":
+            leaks.append(sample)
     if leaks and not allow_leaks:
         raise DataError(
-            f"{leaks[0]}: the detector has seen this test image while it was made ({len(leaks)} such); "
+            f"{leaks[0].path}: the detector has seen this test image while it was made ({len(leaks)} such); "
             "figures would flatter: remove them from the test, or say --allow-leaks"
         )
-    if not test and not held_out:
+    test |= {hashes[sample.path]: sample for sample in leaks}
+    if not test:
         raise DataError("there is no test image: give a test folder, --defective DIR, or train with split.test above 0")
-    return sorted(test + held_out, key=lambda sample: hashes[sample.path]), len(held_out)
+    held_out = sum(content in manifest.fingerprint["test"] and test[content].split != "test" for content in test)
+    return [test[content] for content in sorted(test)], held_out
 
 
 def _judge(
     inspector: Inspector, samples: Sequence[Sample], on_progress: Callable[[int], None]
-) -> tuple[list[Judged], PixelScores, list[str], float]:
+) -> tuple[list[Judged], PixelScores, list[str]]:
     judged: list[Judged] = []
     unreadable: list[str] = []
     pixels = PixelScores()
-    judging, mark = 0.0, time.perf_counter()
     for sample, answer in zip(samples, inspector.inspect_files([s.path for s in samples]), strict=True):
-        judging += time.perf_counter() - mark
         if isinstance(answer, ImageError):
             unreadable.append(str(answer))
         else:
             judged.append(Judged(sample, answer.score, answer.is_defective))
-            mask = _truth(sample, answer.anomaly_map.shape, unreadable)
+            mask = _truth(sample, unreadable)
             if mask is not None:
                 pixels.add(answer.anomaly_map, mask, sample.defect_type)
         on_progress(1)
-        mark = time.perf_counter()
-    return judged, pixels, unreadable, judging
+    return judged, pixels, unreadable
 
 
-def _truth(sample: Sample, shape: tuple[int, ...], unreadable: list[str]) -> NDArray[np.bool_] | None:
-    """The mask of a sample, empty for a good one, ``None`` where the truth is not known."""
+def _truth(sample: Sample, unreadable: list[str]) -> NDArray[np.bool_] | None:
+    """The mask of a sample, empty and of the image's size for a good one, ``None`` where the truth is not known."""
+    height, width = image_shape(sample.path)
     if not sample.is_defective:
-        return np.zeros(shape, bool)
+        return np.zeros((height, width), bool)
     if sample.mask_path is None:
         return None
-    try:
-        mask = read_mask(sample.mask_path)
-    except ImageError as error:
-        unreadable.append(str(error))
+    if fault := mask_fault(sample.mask_path, (width, height)):
+        unreadable.append(fault)
         return None
-    if not mask.any():
-        unreadable.append(mask_fault(sample.mask_path, (mask.shape[1], mask.shape[0])) or "")
-        return None
-    return mask
+    return read_mask(sample.mask_path)
+
+
+def _milliseconds(inspector: Inspector, judged: Sequence[Judged]) -> float:
+    """Median wall time from file to verdict, one image after the other."""
+    times = []
+    for each in judged[:TIMED]:
+        started = time.perf_counter()
+        inspector.inspect(each.sample.path)
+        times.append(1000 * (time.perf_counter() - started))
+    return float(np.median(times))
 
 
 def _per_type(judged: Sequence[Judged], pixels: PixelScores) -> dict[str, TypeFigures]:
@@ -229,6 +241,8 @@ def _rate_intervals(confusion: Confusion) -> dict[str, Interval]:
         "false_alarm_rate": (confusion.false_positive, confusion.good),
         "miss_rate": (confusion.false_negative, confusion.defective),
         "recall": (confusion.true_positive, confusion.defective),
+        "precision": (confusion.true_positive, confusion.true_positive + confusion.false_positive),
+        "accuracy": (confusion.true_positive + confusion.true_negative, confusion.good + confusion.defective),
     }
     return {name: exact_interval(part, whole) for name, (part, whole) in counts.items() if whole}
 

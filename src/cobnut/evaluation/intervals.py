@@ -2,8 +2,7 @@
 
 The bootstrap (percentile method, Efron & Tibshirani 1993, 13.3) draws images anew with replacement, good and defective
 apart, so that every draw has as many of each; pixels and regions follow their image, because pixels of one image are
-not independent. It finds no spread in a rate of none or all, so false alarms, misses and recall get Clopper and
-Pearson's interval.
+not independent. It finds no spread in a rate of none or all, so rates that count images get Clopper and Pearson's.
 """
 
 from collections.abc import Callable, Sequence

@@ -10,14 +10,14 @@ from cobnut.data.images import resize_map
 from cobnut.evaluation.intervals import Interval, PixelBootstrap
 from cobnut.evaluation.metrics import Scores, auroc, average_precision, pro
 
-LONGEST_SIDE = 512
+LONGEST_SIDE = 256
 
 
 @dataclass(slots=True)
 class PixelScores:
     """The map's values outside and inside the defects, image by image, at the masks' own resolution.
 
-    Maps are brought to the mask's size (masks above 512 pixels are shrunk, keeping every marked spot), so figures of
+    Maps are brought to the mask's size (shrunk to 256 pixels at most, keeping every marked spot), so figures of
     detectors that work at different sizes can be compared.
     """
 

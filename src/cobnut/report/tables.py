@@ -102,8 +102,8 @@ class Cell:
 
 def build_tiles(evaluation: Evaluation) -> list[Figure]:
     """The headline figures in the order in which a person asks for them."""
-    figures, intervals, confusion = evaluation.figures, evaluation.intervals, evaluation.confusion
-    return [_figure(name, figures, intervals, _images_of(name, confusion)) for name in TILES]
+    figures, intervals = evaluation.figures, evaluation.intervals
+    return [_figure(name, figures, intervals) for name in TILES]
 
 
 def build_type_rows(evaluation: Evaluation) -> list[TypeRow]:
@@ -157,42 +157,20 @@ def drawn_remark(evaluation: Evaluation) -> str:
 
 def _type_row(name: str, each: TypeFigures) -> TypeRow:
     missed = round((each.figures["miss_rate"] or 0.0) * each.count)
-    figures = [_figure(column, each.figures, each.intervals, each.count) for column in TYPE_COLUMNS]
+    figures = [_figure(column, each.figures, each.intervals) for column in TYPE_COLUMNS]
     return TypeRow(name, each.count, each.count - missed, each.drawn, figures)
 
 
-def _figure(name: str, figures: Figures, intervals: Mapping[str, Interval], images: int) -> Figure:
+def _figure(name: str, figures: Figures, intervals: Mapping[str, Interval]) -> Figure:
     meaning, value = MEANINGS[name], figures.get(name)
     if value is None:
         return Figure(name, meaning.label, NOTHING, meaning.says, remark=meaning.absent, is_error=meaning.is_error)
     low, high = intervals.get(name, (value, value))
-    remark = ""
-    if low == high:
-        low, high = _plausible(value, images) if meaning.is_rate else (low, high)
-        remark = _without_spread(value, images) if meaning.is_rate else "no spread over the test images"
+    remark = "no spread over the test images" if low == high else ""
     interval = (percent_range if meaning.is_rate else share_range)(low, high)
     text = percent(value) if meaning.is_rate else share(value)
     mark, left, right = (round(100 * place, 2) for place in (value, low, high))
     return Figure(name, meaning.label, text, meaning.says, interval, remark, mark, left, right, meaning.is_error)
-
-
-def _plausible(value: float, images: int) -> Interval:
-    """The 95 % interval of a rate that none or all of ``images`` show, where resampling is blind (rule of three)."""
-    beyond = 1 - 0.05 ** (1 / max(images, 1))
-    return (0.0, beyond) if value == 0 else (1 - beyond, 1.0) if value == 1 else (value, value)
-
-
-def _without_spread(value: float, images: int) -> str:
-    low, high = _plausible(value, images)
-    if value == 0:
-        return f"none in {images:,}; up to {percent(high)} is plausible"
-    return f"all of {images:,}; down to {percent(low)} is plausible" if value == 1 else ""
-
-
-def _images_of(name: str, confusion: Confusion) -> int:
-    return {"false_alarm_rate": confusion.good, "miss_rate": confusion.defective}.get(
-        name, confusion.good + confusion.defective
-    )
 
 
 def _cell(number: int, of: int, decision: str, is_right: bool) -> Cell:

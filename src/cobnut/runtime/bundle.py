@@ -1,7 +1,7 @@
 """A bundle: the folder that is deployed. Weights, model and manifest, proved by their hashes; never a pickle.
 
 ``manifest.json`` holds everything a verdict depends on, ``model.onnx`` runs anywhere, ``model.safetensors`` goes on
-training. The manifest lists the SHA-256 of each file and closes with its own, so nothing changes unseen.
+training. The manifest lists the SHA-256 of each file and closes with its own, so no accident changes it unseen.
 """
 
 import hashlib
@@ -92,6 +92,16 @@ def read_manifest(bundle: Path) -> Manifest:
 def is_bundle(path: Path) -> bool:
     """Whether a bundle, whole or damaged, stands at ``path``."""
     return (path / MANIFEST).is_file()
+
+
+def is_only_a_bundle(path: Path) -> bool:
+    """Whether ``path`` holds a bundle of ours and nothing else, so that a new one may take its place."""
+    if not is_bundle(path) or {each.name for each in path.iterdir()} - {MANIFEST, MODEL, WEIGHTS}:
+        return False
+    try:
+        return {"format", "digest", "recipe"} <= _read_content(path).keys()
+    except BundleError:
+        return False
 
 
 def _read_content(bundle: Path) -> dict[str, Any]:

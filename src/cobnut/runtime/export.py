@@ -27,7 +27,7 @@ def export_onnx(detector: "nn.Module", example: NDArray[np.uint8], target: Path)
     import torch
 
     detector = detector.eval().cpu()
-    images = torch.from_numpy(np.array(example[:2]))
+    images = torch.from_numpy(np.repeat(example[:1], 2, axis=0))  # a batch of one would fix the batch size
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # the exporter warns of its own internals
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)

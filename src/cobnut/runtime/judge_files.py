@@ -60,12 +60,20 @@ def judge_files(inspector: Inspector, found: Iterable[Found], maps: Path | None 
     """A row for each file in turn, and its overlay below ``maps`` where that is given."""
     found = list(found)
     for each, answer in zip(found, inspector.inspect_files([each.path for each in found]), strict=True):
-        if isinstance(answer, ImageError):
-            yield Row(str(each.path), None, None, None, str(answer))
-            continue
-        if maps is not None:
-            _draw(inspector, each, answer, maps)
-        yield Row(str(each.path), answer.score, answer.threshold, answer.is_defective, None)
+        try:
+            if isinstance(answer, ImageError):
+                raise answer
+            if maps is not None:
+                _draw(inspector, each, answer, maps)
+        except ImageError as error:
+            yield Row(_printable(each.path), None, None, None, _printable(str(error)))
+        else:
+            yield Row(_printable(each.path), answer.score, answer.threshold, answer.is_defective, None)
+
+
+def _printable(text: Path | str) -> str:
+    """A name as text, whatever its bytes: what is not UTF-8 becomes a question mark in a lozenge."""
+    return os.fsencode(text).decode("utf-8", "replace")
 
 
 def _draw(inspector: Inspector, found: Found, verdict: Verdict, maps: Path) -> None:

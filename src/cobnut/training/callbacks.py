@@ -1,5 +1,6 @@
 """What happens around the epochs of a training: the record, the best weights, the way back, the pictures."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 from torch import nn
 
+from cobnut.errors import CobnutError
 from cobnut.files import write_whole
 from cobnut.models.detector import to_bytes, to_unit
 from cobnut.pictures import grid, save_picture
@@ -23,19 +25,19 @@ EpochListener = Callable[[Epoch, int], None]
 class Record(Callback):
     """Losses of every epoch, and the weights of the best one; both survive an interruption inside the checkpoint."""
 
-    def __init__(self, on_epoch: EpochListener) -> None:
-        self.on_epoch = on_epoch
+    def __init__(self, seed: int, on_epoch: EpochListener) -> None:
+        self.seed, self.on_epoch = seed, on_epoch
         self.history: list[Epoch] = []
         self.best_epoch = 0
         self.best_weights: dict[str, torch.Tensor] = {}
         self._started = 0.0
         self._learning_rate = 0.0
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Start the clock, and make chance depend on (seed, epoch) alone, so that a resumed run repeats it exactly."""
         self._started = time.perf_counter()
         self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
-        torch.manual_seed(hash((pl_module.seed, trainer.current_epoch)) % 2**63)
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, trainer.current_epoch]).generate_state(1)[0]))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch down, and keep its weights when no validation loss was lower."""
@@ -47,6 +49,11 @@ class Record(Callback):
             learning_rate=self._learning_rate,
             seconds=time.perf_counter() - self._started,
         )
+        if not math.isfinite(epoch.val_loss):
+            raise CobnutError(
+                f"training diverged: the validation loss of epoch {epoch.epoch} is {epoch.val_loss}; "
+                f"lower training.learning_rate (it is {epoch.learning_rate:g})"
+            )
         if all(epoch.val_loss < former.val_loss for former in self.history):
             self.best_epoch = epoch.epoch
             self.best_weights = {
@@ -73,8 +80,8 @@ class WayBack(Callback):
         self.path, self.seconds, self._saved = path, seconds, 0.0
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Save when the last save is long enough ago."""
-        if time.monotonic() - self._saved >= self.seconds:
+        """Save when the last save is long enough ago; never in the epoch that stops, or it would be gone on from."""
+        if not trainer.should_stop and time.monotonic() - self._saved >= self.seconds:
             with write_whole(self.path) as partial:
                 trainer.save_checkpoint(partial)
             self._saved = time.monotonic()

@@ -1,11 +1,13 @@
 """Train a recipe's network as the study did (3.3): Adam, StepLR, early stopping; resumable and repeatable."""
 
 import logging
+import pickle
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cobnut.data.dataset import batches
+from cobnut.errors import CobnutError
+from cobnut.files import write_whole
 from cobnut.losses import build_loss
 from cobnut.models import build_network
 from cobnut.models.detector import to_unit
@@ -25,6 +29,7 @@ from cobnut.runtime.bundle import Epoch
 from cobnut.training.callbacks import EpochListener, ReconstructionPictures, Record, WayBack
 
 PICTURED = 8
+WAY_BACK, FITTED = "way-back.ckpt", "fitted.ckpt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,6 @@ class Rebuilding(LightningModule):
         self.network = network
         self.loss = build_loss(recipe.training.loss)
         self.options = recipe.training
-        self.seed = recipe.seed
 
     def training_step(self, images: Tensor) -> Tensor:
         """The loss of one batch, uint8 (b, h, w, c)."""
@@ -72,23 +76,44 @@ def fit(
 ) -> Fitted:
     """Train on ``train`` and stop by ``validation``, both uint8 (n, h, w, c); go on when ``folder`` holds a way back.
 
-    ``folder`` receives TensorBoard logs, reconstructions and the checkpoint. The same recipe and images give the same
-    weights, interrupted or not.
+    ``folder`` receives TensorBoard logs, reconstructions and the checkpoints. The same recipe and images give the same
+    weights on the same machine, interrupted or not. Raises :class:`CobnutError` when the loss diverges.
     """
     torch.manual_seed(recipe.seed)
     # Channels last is how the images lie in memory: a tenth faster on a CPU. (torch's stubs do not know the argument.)
     network: nn.Module = build_network(recipe).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    module = Rebuilding(network, recipe)
-    record, way_back = Record(on_epoch), folder / "way-back.ckpt"
+    record = Record(recipe.seed, on_epoch)
+    if (folder / FITTED).exists():
+        record.load_state_dict(_load(folder / FITTED))
+    else:
+        _run(Rebuilding(network, recipe), recipe, record, train, validation, folder)
+        with write_whole(folder / FITTED) as partial:
+            torch.save(record.state_dict(), partial)
+    network.load_state_dict(record.best_weights)
+    network = network.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return Fitted(network, record.history, record.best_epoch)
+
+
+def _run(
+    module: Rebuilding,
+    recipe: Recipe,
+    record: Record,
+    train: NDArray[np.uint8],
+    validation: NDArray[np.uint8],
+    folder: Path,
+) -> None:
+    """The epochs themselves, from the start or from the way back."""
+    options, way_back = recipe.training, folder / WAY_BACK
+    if way_back.exists():
+        _load(way_back)
+    pictured = np.array(validation[:PICTURED])
     with _quiet(), _deterministic():
         trainer = Trainer(
-            max_epochs=recipe.training.epochs,
+            max_epochs=options.epochs,
             callbacks=[
                 record,
-                EarlyStopping("val_loss", patience=recipe.training.patience, mode="min"),
-                ReconstructionPictures(
-                    np.array(validation[:PICTURED]), folder / "reconstructions", recipe.training.picture_epochs
-                ),
+                EarlyStopping("val_loss", patience=options.patience, mode="min", check_finite=False),
+                ReconstructionPictures(pictured, folder / "reconstructions", options.picture_epochs),
                 WayBack(way_back),
             ],
             logger=TensorBoardLogger(folder, name="tensorboard", version=""),
@@ -100,16 +125,26 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(
-            module,
-            batches(train, recipe.training.batch_size, recipe.seed),
-            batches(validation, recipe.training.batch_size),
-            ckpt_path=way_back if way_back.exists() else None,
-            weights_only=True,
-        )
-    network.load_state_dict(record.best_weights)
-    network = network.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return Fitted(network, record.history, record.best_epoch)
+        try:
+            trainer.fit(
+                module,
+                batches(train, options.batch_size, recipe.seed),
+                batches(validation, options.batch_size),
+                ckpt_path=way_back if way_back.exists() else None,
+                weights_only=True,
+            )
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of ours; raises :class:`CobnutError` when it is damaged."""
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise CobnutError(f"{path}: is damaged ({reason}); train without --resume to start anew") from None
+    return content
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """From a recipe and a data set to a bundle: split, read, fit, choose, export, calibrate, close."""
 
-import json
 import platform
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,18 +17,30 @@ from torch import nn
 
 import cobnut
 from cobnut.calibration.threshold import Choice, percentile_threshold
-from cobnut.data.split import content_hashes, split_samples
+from cobnut.data.split import FEWEST_HELD_BACK, content_hashes, split_samples
 from cobnut.data.store import kept_images
-from cobnut.errors import CobnutError
-from cobnut.files import make_folder, write_whole, write_whole_folder
+from cobnut.errors import CobnutError, DataError
+from cobnut.files import write_whole, write_whole_folder
+from cobnut.losses import build_loss
+from cobnut.models import build_network
 from cobnut.models.detector import Detector
 from cobnut.recipe import Recipe
 from cobnut.records import Sample, Split
-from cobnut.runtime.bundle import FORMAT, MODEL, WEIGHTS, Epoch, Manifest, is_bundle, write_manifest
+from cobnut.runtime.bundle import (
+    FORMAT,
+    MODEL,
+    WEIGHTS,
+    Epoch,
+    Manifest,
+    is_only_a_bundle,
+    read_manifest,
+    write_manifest,
+)
 from cobnut.runtime.export import export_onnx
 from cobnut.runtime.session import Session
 from cobnut.training.choose import choose
 from cobnut.training.fit import Fitted, fit
+from cobnut.training.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +53,38 @@ class Listeners:
     on_stage: Callable[[str], None] = field(default=lambda stage: None)
 
 
-def run_folder(out: Path) -> Path:
-    """Where logs, reconstructions and the way back of a training stand: beside its bundle."""
-    return out.with_name(f"{out.name}.run")
-
-
 def train(
     samples: Sequence[Sample], recipe: Recipe, out: Path, resume: bool = False, listeners: Listeners | None = None
 ) -> Manifest:
     """Train ``recipe`` on the good images of ``samples`` and write the bundle ``out``, whole or not at all.
 
     With ``resume`` an interrupted training of the same recipe and images goes on to the very result that it would
-    have had. Raises :class:`CobnutError` when ``out`` is something else, or there is nothing to go on with.
+    have had; a finished one is left as it is. Raises :class:`CobnutError` when ``out`` is something else, or there is
+    nothing to go on with.
     """
-    listeners = listeners or Listeners()
-    started = time.perf_counter()
+    listeners, started, out = listeners or Listeners(), time.perf_counter(), out.absolute()
     _refuse_to_overwrite(out)
+    with torch.device("meta"):  # a recipe that cannot be built is refused before any image is read
+        build_network(recipe)
+        build_loss(recipe.training.loss)
     hashes = content_hashes(samples)
     parts = _deal(samples, recipe, hashes)
     fingerprint: dict[Split, list[str]] = {split: [hashes[path] for path in paths] for split, paths in parts.items()}
-    folder = _open_run(out, recipe, fingerprint, resume)
+    run = Run.open(out, recipe, fingerprint, resume)
+    if run.is_finished:
+        return read_manifest(out)
     listeners.on_split({split: len(paths) for split, paths in parts.items()})
     images = {
         split: kept_images(parts[split], fingerprint[split], recipe.image, listeners.on_image)
         for split in ("train", "validation", "calibration")
     }
-    fitted = fit(recipe, images["train"], images["validation"], folder, listeners.on_epoch)
+    fitted = fit(recipe, images["train"], images["validation"], run.folder, listeners.on_epoch)
     listeners.on_stage("choosing the percentile and the least area on validation images")
     choice = choose(Detector(fitted.network, recipe.score, 0.0), recipe, images["validation"])
     listeners.on_stage("exporting and calibrating")
-    manifest = _write_bundle(
-        out, resolve(recipe, choice), recipe, choice, fitted, images["calibration"], fingerprint, started
-    )
-    (folder / "way-back.ckpt").unlink(missing_ok=True)
+    resolved = resolve(recipe, choice)
+    manifest = _write_bundle(out, resolved, recipe, choice, fitted, images["calibration"], fingerprint, started)
+    run.finish()
     return manifest
 
 
@@ -93,34 +102,20 @@ def _deal(samples: Sequence[Sample], recipe: Recipe, hashes: dict[Path, str]) ->
     dealt = split_samples(samples, recipe.split, recipe.seed, hashes)
     held_out = {sample.path for sample in samples if sample.split == "train"}
     parts: dict[Split, list[Path]] = {split: [] for split in get_args(Split)}
+    fewest: dict[Split, int] = {"train": 4, "validation": FEWEST_HELD_BACK, "calibration": FEWEST_HELD_BACK}
     for sample in sorted(dealt, key=lambda sample: hashes[sample.path]):
         if sample.split != "test" or sample.path in held_out:
             parts[sample.split].append(sample.path)
+    for split, count in fewest.items():
+        if len(parts[split]) < count:
+            raise DataError(f"{len(parts[split])} good images for {split}: at least {count} are needed; add some")
     return parts
 
 
 def _refuse_to_overwrite(out: Path) -> None:
-    if out.exists() and not is_bundle(out) and not (out.is_dir() and not any(out.iterdir())):
-        raise CobnutError(f"{out}: exists and is not a bundle; choose another --out, it will not be overwritten")
-
-
-def _open_run(out: Path, recipe: Recipe, fingerprint: dict[Split, list[str]], resume: bool) -> Path:
-    """Make the run folder anew, or check that the one there is of the same recipe and images."""
-    folder = run_folder(out)
-    record = {"recipe": recipe.model_dump(mode="json"), "fingerprint": fingerprint}
-    note = folder / "run.json"
-    if resume and (folder / "way-back.ckpt").exists():
-        if not note.is_file() or json.loads(note.read_text(encoding="utf-8")) != record:
-            raise CobnutError(
-                f"{folder}: was begun with another recipe or other images; train without --resume to start anew"
-            )
-        return folder
-    if folder.exists():
-        shutil.rmtree(folder)
-    make_folder(folder)
-    with write_whole(note) as partial:
-        partial.write_text(json.dumps(record), encoding="utf-8")
-    return folder
+    is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()) and not out.is_mount())
+    if not is_free and not is_only_a_bundle(out):
+        raise CobnutError(f"{out}: exists and is not just a bundle; choose another --out, it will not be overwritten")
 
 
 def _write_bundle(
@@ -137,7 +132,8 @@ def _write_bundle(
     assert isinstance(recipe.score.least_area, float)
     detector = Detector(fitted.network, recipe.score, recipe.score.least_area)
     with write_whole_folder(out) as folder:
-        save_file(fitted.network.state_dict(), folder / WEIGHTS)
+        with write_whole(folder / WEIGHTS) as partial:
+            save_file(fitted.network.state_dict(), partial)
         export_onnx(detector, calibration[:16], folder / MODEL)
         maps, scores = _judge(folder / MODEL, calibration)
         manifest = Manifest(

@@ -1,0 +1,80 @@
+"""The folder beside a bundle in which its training runs: logs, pictures, and the way back after an interruption."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cobnut.data.layouts import RUN_NOTE
+from cobnut.errors import CobnutError
+from cobnut.files import make_folder, write_whole
+from cobnut.recipe import Recipe
+from cobnut.records import Split
+from cobnut.runtime.bundle import is_bundle
+from cobnut.training.fit import FITTED, WAY_BACK
+
+
+def run_folder(out: Path) -> Path:
+    """Where the training of the bundle ``out`` runs."""
+    return out.with_name(f"{out.name}.run")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training: its folder, what it was begun with, and whether it came to its end."""
+
+    folder: Path
+    begun_with: dict[str, Any]
+    is_finished: bool
+
+    @classmethod
+    def open(cls, out: Path, recipe: Recipe, fingerprint: dict[Split, list[str]], resume: bool) -> "Run":
+        """Begin anew, or with ``resume`` go on with the run that is there.
+
+        Raises :class:`CobnutError` when there is no run to go on with, when it was begun with another recipe or other
+        images, when ``--resume`` seems forgotten, or when the folder is not ours to empty.
+        """
+        folder = run_folder(out)
+        begun_with = {"recipe": recipe.model_dump(mode="json"), "fingerprint": fingerprint}
+        note = _read_note(folder)
+        is_finished = bool(note.pop("is_finished", False))
+        is_same = note == begun_with
+        if resume:
+            if not note:
+                raise CobnutError(f"{folder}: holds no training to go on with; train without --resume")
+            if not is_same:
+                raise CobnutError(
+                    f"{folder}: was begun with another recipe or other images; train without --resume to start anew"
+                )
+            return cls(folder, begun_with, is_finished and is_bundle(out))
+        if folder.exists() and not note:
+            raise CobnutError(f"{folder}: exists and is not the folder of a training; choose another --out")
+        if is_same and not is_finished and any((folder / name).exists() for name in (WAY_BACK, FITTED)):
+            raise CobnutError(
+                f"{folder}: holds this very training, interrupted; go on with --resume, or remove it to start anew"
+            )
+        if folder.exists():
+            shutil.rmtree(folder.resolve())
+        run = cls(make_folder(folder), begun_with, False)
+        run._write_note(is_finished=False)
+        return run
+
+    def finish(self) -> None:
+        """Note the end, and remove the checkpoints."""
+        self._write_note(is_finished=True)
+        for name in (WAY_BACK, FITTED):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _write_note(self, is_finished: bool) -> None:
+        with write_whole(self.folder / RUN_NOTE) as partial:
+            partial.write_text(json.dumps({**self.begun_with, "is_finished": is_finished}), encoding="utf-8")
+
+
+def _read_note(folder: Path) -> dict[str, Any]:
+    """What a run was begun with; empty where there is none, or it cannot be read."""
+    try:
+        note = json.loads((folder / RUN_NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
