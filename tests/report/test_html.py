@@ -205,3 +205,9 @@ def test_report_imports_no_torch():
     code = "import sys, cobnut.report.html, cobnut.report.sheet; print({'torch', 'lightning'} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "set()"
+
+
+def test_the_further_figures_stand_with_their_intervals(parts, evaluate_by_hand, judge):
+    text = Page(render_report(evaluate_by_hand(parts), judge)).text
+    for heading in ("Precision", "Recall", "F1-max", "Image AP", "Pixel AP"):
+        assert heading in text

@@ -17,11 +17,13 @@ from cobnut.report.gallery import Inspects, build_groups
 from cobnut.report.making import choice_text, decision_text, fact_rows, option_values, threshold_text
 from cobnut.report.plots import plot_loss, plot_precision_recall, plot_roc, plot_scores
 from cobnut.report.tables import (
+    FURTHER,
     MEANINGS,
+    TILES,
     TYPE_COLUMNS,
     build_class_rows,
+    build_figures,
     build_matrix,
-    build_tiles,
     build_type_rows,
     drawn_remark,
 )
@@ -90,7 +92,8 @@ def _head(evaluation: Evaluation) -> dict[str, Any]:
 
 def _tables(evaluation: Evaluation) -> Mapping[str, Any]:
     return {
-        "tiles": build_tiles(evaluation),
+        "tiles": build_figures(evaluation, TILES),
+        "further": build_figures(evaluation, FURTHER),
         "class_rows": list(build_class_rows(evaluation.confusion)),
         "matrix": build_matrix(evaluation.confusion),
         "type_rows": build_type_rows(evaluation),

@@ -1,6 +1,6 @@
 """The figures of an evaluation as rows of text, each with its interval, or with the reason why it is absent."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cobnut.evaluation.evaluate import Evaluation, Figures, TypeFigures
@@ -33,6 +33,15 @@ MEANINGS = {
     "miss_rate": Meaning(
         "Miss rate", "Share of the defective parts that passed.", "no defective test image", True, True
     ),
+    "precision": Meaning("Precision", "Of the rejected parts, how many are defective.", "nothing was rejected", True),
+    "recall": Meaning("Recall", "Of the defective parts, how many are rejected.", "no defective test image", True),
+    "f1": Meaning("F1", "Harmonic mean of precision and recall.", "no defective test image"),
+    "f1_max": Meaning(
+        "F1-max",
+        "The best F1 of any threshold: chosen with the truth in hand, so what the scores could do, not what they do.",
+        "needs good and defective test images",
+    ),
+    "image_ap": Meaning("Image AP", "Average precision over all thresholds.", "needs good and defective test images"),
     "pixel_auroc": Meaning(
         "Pixel AUROC",
         "How often a pixel inside a defect scores above one outside.",
@@ -46,6 +55,7 @@ MEANINGS = {
     ),
 }
 TILES = ("image_auroc", "accuracy", "false_alarm_rate", "miss_rate", "pixel_auroc", "pro")
+FURTHER = ("precision", "recall", "f1", "f1_max", "image_ap", "pixel_ap")
 TYPE_COLUMNS = ("miss_rate", "image_auroc", "pixel_auroc", "pixel_ap", "pro")
 _CLASSES = {
     "good": "Good", "defective": "Defective", "macro_average": "Macro average", "weighted_average": "Weighted average"
@@ -100,10 +110,9 @@ class Cell:
     strength: float
 
 
-def build_tiles(evaluation: Evaluation) -> list[Figure]:
-    """The headline figures in the order in which a person asks for them."""
-    figures, intervals = evaluation.figures, evaluation.intervals
-    return [_figure(name, figures, intervals) for name in TILES]
+def build_figures(evaluation: Evaluation, names: Sequence[str]) -> list[Figure]:
+    """The named figures, in that order."""
+    return [_figure(name, evaluation.figures, evaluation.intervals) for name in names]
 
 
 def build_type_rows(evaluation: Evaluation) -> list[TypeRow]:
