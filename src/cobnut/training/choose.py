@@ -5,13 +5,15 @@ import torch
 from numpy.typing import NDArray
 
 from cobnut.calibration.threshold import LEAST_AREAS, PERCENTILES, Choice, choose_percentile_and_area
-from cobnut.data.corrupt import corrupt
+from cobnut.data.corrupt import KINDS, corrupt
 from cobnut.models.detector import Detector
 from cobnut.models.scores import area_score
 from cobnut.recipe import Recipe
 
 # More images sharpen the choice no further, and their maps would fill the memory.
 MOST_IMAGES = 150
+# So many that the share found does not hang on a few lucky draws; few images are spoilt in several rounds.
+FEWEST_SYNTHETIC = 200
 _BATCH = 16
 
 
@@ -23,7 +25,9 @@ def choose(detector: Detector, recipe: Recipe, validation: NDArray[np.uint8]) ->
     images = np.array(validation[:MOST_IMAGES])
     areas = LEAST_AREAS if area == "auto" else (area,)
     good = _maps(detector, images)
-    synthetic = _maps(detector, corrupt(images, recipe.seed)[0])
+    rounds = -(-FEWEST_SYNTHETIC // (len(images) * len(KINDS)))
+    spoilt = [corrupt(images, recipe.seed + (number << 32))[0] for number in range(rounds)]
+    synthetic = _maps(detector, np.concatenate(spoilt))
     return choose_percentile_and_area(
         good,
         {a: _scores(good, a) for a in areas},
