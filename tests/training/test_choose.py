@@ -34,4 +34,4 @@ def test_few_images_are_spoilt_in_several_rounds(tiny_recipe: Recipe, monkeypatc
     assert seen[1] >= FEWEST_SYNTHETIC
     assert first == choose(detector, tiny_recipe, IMAGES)
     assert first is not None
-    assert first.synthetic_found > 0.5
+    assert first.synthetic_found > 0.3
