@@ -61,7 +61,7 @@ def test_settings_do_not_leak():
     ],
 )
 def test_scores_of_odd_data(scores):
-    ET.fromstring(plot_scores(scores, 0.02))
+    assert ET.fromstring(plot_scores(scores, 0.02)).tag.endswith("svg")
 
 
 def test_many_scores_are_thinned():
@@ -70,7 +70,7 @@ def test_many_scores_are_thinned():
 
 
 def test_loss_of_one_epoch():
-    ET.fromstring(plot_loss([epoch(1, 0.1)], best_epoch=1))
+    assert ET.fromstring(plot_loss([epoch(1, 0.1)], best_epoch=1)).tag.endswith("svg")
 
 
 def test_roc_marks_the_threshold_and_tells_its_area():

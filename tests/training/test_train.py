@@ -1,6 +1,7 @@
 """Training repeats exactly, survives a kill, and overwrites nothing that is not its own."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -145,31 +146,34 @@ def test_resuming_a_finished_training_leaves_it_as_it_is(
         train(samples, tiny_recipe.model_copy(update={"seed": 9}), out, resume=True)
 
 
+@pytest.fixture
+def interrupted(samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the bundle of a training would stand that was interrupted after its last epoch."""
+    out = tmp_path / "a.cobnut"
+    with monkeypatch.context() as patch:
+        patch.setattr("cobnut.training.train.choose", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(samples, tiny_recipe, out)
+    return out
+
+
 def test_an_interrupted_training_is_not_thrown_away_when_resume_is_forgotten(
-    samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    samples: list[Sample], tiny_recipe: Recipe, interrupted: Path
 ) -> None:
-    out = tmp_path / "a.cobnut"
-    with monkeypatch.context() as patch:
-        patch.setattr("cobnut.training.train.choose", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            train(samples, tiny_recipe, out)
     with pytest.raises(CobnutError, match="holds this very training, interrupted; go on with --resume"):
-        train(samples, tiny_recipe, out)
-    train(samples, tiny_recipe.model_copy(update={"seed": 9}), out)
+        train(samples, tiny_recipe, interrupted)
+    train(samples, tiny_recipe.model_copy(update={"seed": 9}), interrupted)
 
 
-def test_a_damaged_checkpoint_is_told_plainly(
-    samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_damaged_checkpoint_is_told_and_the_advice_works(
+    samples: list[Sample], tiny_recipe: Recipe, interrupted: Path
 ) -> None:
-    out = tmp_path / "a.cobnut"
-    with monkeypatch.context() as patch:
-        patch.setattr("cobnut.training.train.choose", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            train(samples, tiny_recipe, out)
-    for path in run_folder(out).glob("*.ckpt"):
+    for path in run_folder(interrupted).glob("*.ckpt"):
         path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(CobnutError, match="is damaged .*; train without --resume to start anew"):
-        train(samples, tiny_recipe, out, resume=True)
+    with pytest.raises(CobnutError, match="is damaged .*; remove the folder .*run and train without --resume"):
+        train(samples, tiny_recipe, interrupted, resume=True)
+    shutil.rmtree(run_folder(interrupted))
+    train(samples, tiny_recipe, interrupted)
 
 
 def test_what_is_not_a_bundle_is_never_overwritten(samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path) -> None:

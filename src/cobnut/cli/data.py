@@ -103,8 +103,7 @@ def download(
 ) -> None:
     """Fetch a published data set: resumed after a break, proved by its hash, unpacked safely.
 
-    The whole archive (--all) has a published SHA-256. Single categories have none: the first download pins the hash
-    that it found, and the published image counts must agree.
+    The whole archive (--all) has a known SHA-256. For a single category the first download pins what it finds.
 
     Example: cobnut download mvtec hazelnut carpet --out mvtec
     """

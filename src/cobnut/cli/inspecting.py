@@ -114,16 +114,14 @@ def inspect(
 
     Example: cobnut inspect hazelnut.cobnut incoming/ --out verdicts.csv --maps pictures/
     """
-    from cobnut.errors import CobnutError
     from cobnut.runtime.inspect import Inspector
     from cobnut.runtime.judge_files import find_images, judge_files
     from cobnut.runtime.rows import check_format
 
+    check_target(out_file, "--out")
     if out_file is not None:
-        check_target(out_file, "--out")
         check_format(out_file)
-    if maps is not None and any(maps.absolute().is_relative_to(each.absolute()) for each in images):
-        raise CobnutError(f"--maps {maps}: lies among the images, and would be judged next time; choose another folder")
+    _refuse_among(images, maps)
     inspector = Inspector(bundle)
     found = find_images(images)
     counts = Counter[bool | None]()
@@ -140,6 +138,13 @@ def inspect(
     if counts[None]:
         remark(f"{counts[None]} could not be read; their rows say why")
         raise typer.Exit(3)
+
+
+def _refuse_among(images: list[Path], maps: Path | None) -> None:
+    from cobnut.errors import CobnutError
+
+    if maps is not None and any(maps.absolute().is_relative_to(each.absolute()) for each in images):
+        raise CobnutError(f"--maps {maps}: lies among the images, and would be judged next time; choose another folder")
 
 
 @contextmanager

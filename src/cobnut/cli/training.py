@@ -65,11 +65,7 @@ def train(
     samples = read_dataset(data, good, defective)
     require_extra("torch", "train", "training")
     manifest = run_training(samples, checked, out_path, resume)
-    if manifest.choice and len(manifest.fingerprint["validation"]) < FEW:
-        remark(
-            f"percentile and area were chosen on only {len(manifest.fingerprint['validation'])} validation images: "
-            "a first guess, which more good images will sharpen"
-        )
+    _remark_on_few(manifest)
     out.print(f"bundle     {out_path}", markup=False)
     out.print(f"threshold  {manifest.threshold:.4g}  ({describe_decision(manifest)})", markup=False)
     out.print(f"took       {manifest.seconds:.0f} s, best epoch {manifest.best_epoch} of {len(manifest.history)}")
@@ -131,6 +127,15 @@ def run_training(samples: "list[Sample]", recipe: "Recipe", bundle: Path, resume
             on_stage=lambda stage: bar.update(task, description=stage, completed=0, total=None, remark=""),
         )
         return train(samples, recipe, bundle, resume, listeners)
+
+
+def _remark_on_few(manifest: "Manifest") -> None:
+    count = len(manifest.fingerprint["validation"])
+    if manifest.choice and count < FEW:
+        remark(
+            f"percentile and area were chosen on only {count} validation images: "
+            "a first guess, which more good images will sharpen"
+        )
 
 
 def describe_decision(manifest: "Manifest") -> str:

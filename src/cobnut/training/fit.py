@@ -143,7 +143,9 @@ def _load(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = torch.load(path, weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:100]
-        raise CobnutError(f"{path}: is damaged ({reason}); train without --resume to start anew") from None
+        raise CobnutError(
+            f"{path}: is damaged ({reason}); remove the folder {path.parent} and train without --resume"
+        ) from None
     return content
 
 
