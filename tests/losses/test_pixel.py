@@ -9,10 +9,33 @@ from cobnut.losses import ERRORS, LOSSES, build_loss
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_is_a_scalar_and_zero_for_equal_images(name: str) -> None:
-    image = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    image, other = torch.rand(2, 2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     assert LOSSES[name](image, image).item() == 0
-    assert LOSSES[name](image, 1 - image).ndim == 0
-    assert LOSSES[name](image, 1 - image).item() > 0
+    assert LOSSES[name](other, image).ndim == 0
+    assert LOSSES[name](other, image).item() > 0
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_every_loss_has_a_finite_slope_even_where_images_are_flat_or_equal(name: str, level: float) -> None:
+    flat = torch.full((1, 3, 32, 32), level)
+    noise = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for reconstruction, image in ((flat, flat), (flat, noise), (noise, flat), (noise, noise), (1 - noise, noise)):
+        learned = reconstruction.clone().requires_grad_()
+        LOSSES[name](learned, image).backward()
+        assert learned.grad is not None
+        assert torch.isfinite(learned.grad).all()
+
+
+@pytest.mark.parametrize("name", ERRORS)
+@pytest.mark.parametrize("shape", [(2, 3, 32, 32), (1, 1, 48, 37)])
+def test_every_error_is_a_map_that_is_zero_for_equal_images_and_never_negative(
+    name: str, shape: tuple[int, int, int, int]
+) -> None:
+    image, other = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    assert ERRORS[name](other, image).shape == (shape[0], *shape[2:])
+    assert ERRORS[name](other, image).min().item() >= 0
+    assert ERRORS[name](image, image).max().item() == 0
 
 
 @pytest.mark.parametrize(("name", "expected"), [("squared", 0.25), ("absolute", 0.5)])

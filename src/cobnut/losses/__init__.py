@@ -9,12 +9,33 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from cobnut.errors import RecipeError
+from cobnut.losses.cwssim import cw_ssim_error, cw_ssim_loss
 from cobnut.losses.pixel import absolute_error, l1, mse, squared_error
+from cobnut.losses.ssim import ms_ssim_error, ms_ssim_loss, ssim_error, ssim_loss
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-LOSSES: dict[str, Loss] = {"mse": mse, "l1": l1}
-ERRORS: dict[str, Loss] = {"squared": squared_error, "absolute": absolute_error}
+LOSSES: dict[str, Loss] = {
+    "mse": mse,
+    "l1": l1,
+    "ssim": ssim_loss,
+    "ms_ssim": ms_ssim_loss,
+    "cw_ssim": cw_ssim_loss,
+}
+ERRORS: dict[str, Loss] = {
+    "squared": squared_error,
+    "absolute": absolute_error,
+    "ssim": ssim_error,
+    "ms_ssim": ms_ssim_error,
+    "cw_ssim": cw_ssim_error,
+}
+
+
+def build_error(name: str) -> Loss:
+    """The named error; raises :class:`RecipeError` for a name that there is not."""
+    if name not in ERRORS:
+        raise RecipeError(f"score.error = {name!r}: there is no such error; valid are {', '.join(ERRORS)}")
+    return ERRORS[name]
 
 
 def build_loss(weights: Mapping[str, float]) -> Loss:
