@@ -12,7 +12,7 @@ from PIL import Image
 
 from cobnut.data.images import image_facts, read_full_image, read_image, read_mask, resize_map
 from cobnut.errors import ImageError
-from cobnut.recipe import ImageOptions
+from cobnut.options import ImageOptions
 
 Write = Callable[..., Path]
 RGB = ImageOptions(size=16, mode="rgb")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cobnut.data.split import FEWEST_HELD_BACK, content_hashes, split_samples
 from cobnut.data.split import test_share as share_for_test
 from cobnut.errors import DataError
-from cobnut.recipe import SplitOptions
+from cobnut.options import SplitOptions
 from cobnut.records import Sample
 
 OPTIONS = SplitOptions(validation=0.15, calibration=0.15, test="auto")

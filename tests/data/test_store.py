@@ -11,7 +11,7 @@ from cobnut.data.images import read_image
 from cobnut.data.split import content_hashes
 from cobnut.data.store import cache_folder, kept_images
 from cobnut.errors import DataError
-from cobnut.recipe import ImageOptions
+from cobnut.options import ImageOptions
 from cobnut.records import Sample
 
 OPTIONS = ImageOptions(size=16)

@@ -1,4 +1,7 @@
-"""Synthetic defects on good images: what options are chosen with, so that no real defect is ever looked at."""
+"""Synthetic defects on good images: what options are chosen with, so that no real defect is ever looked at.
+
+They also train the networks that learn to undo them (:mod:`cobnut.data.spoil`).
+"""
 
 from collections.abc import Callable
 

@@ -1,34 +1,79 @@
-"""Kept images as batches of tensors, in an order that depends on the seed and the epoch alone."""
+"""Kept images as batches of tensors, in an order, and with a chance, that depend on seed and epoch alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from cobnut.data.augment import augment, cut_patches
+from cobnut.data.spoil import spoil
+from cobnut.options import AugmentationOptions
+from cobnut.recipe import Recipe
 
-class ImageBatches(Dataset[torch.Tensor]):
-    """Whole batches out of one array: an item is a list of positions, the answer uint8 (b, h, w, c)."""
+Images = NDArray[np.uint8]
 
-    def __init__(self, images: NDArray[np.uint8]) -> None:
-        self.images = images
+
+class Batch(NamedTuple):
+    """What a network sees, what it shall give back, and where the two differ on purpose."""
+
+    seen: torch.Tensor  # uint8 (b, h, w, c), or the features (b, c, h, w) that a frozen encoder made of them
+    wanted: torch.Tensor  # uint8 (b, h, w, c)
+    spoilt: torch.Tensor  # bool (b, h, w)
+
+
+class Draw(NamedTuple):
+    """The positions of one batch, and the seed of all chance in it."""
+
+    positions: NDArray[np.intp]
+    seed: tuple[int, ...]
+
+
+Preparation = Callable[[Images, np.random.Generator], tuple[Images, Images, NDArray[np.bool_]]]
+
+
+def build_preparation(recipe: Recipe, is_training: bool) -> Preparation:
+    """The way from images as they are kept to (seen, wanted, spoilt): cut, augmented where they train, spoilt."""
+    augmentation, side = recipe.augmentation, recipe.patches.size
+    is_augmented = is_training and augmentation != AugmentationOptions.model_validate({})
+
+    def prepare(images: Images, random: np.random.Generator) -> tuple[Images, Images, NDArray[np.bool_]]:
+        wanted = cut_patches(images, side, random) if side else images
+        if is_augmented:
+            wanted = augment(wanted, augmentation, random)
+        seen, spoilt = spoil(wanted, recipe.corruption, random)
+        return seen, wanted, spoilt
+
+    return prepare
+
+
+class ImageBatches(Dataset[Batch]):
+    """Whole batches out of one array, prepared; or, with ``features``, those of the images beside them."""
+
+    def __init__(self, images: Images, prepare: Preparation, features: NDArray[np.float32] | None = None) -> None:
+        self.images, self.prepare, self.features = images, prepare, features
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, positions: NDArray[np.intp]) -> torch.Tensor:
-        return torch.from_numpy(self.images[positions])
+    def __getitem__(self, draw: Draw) -> Batch:
+        seen, wanted, spoilt = self.prepare(self.images[draw.positions], np.random.default_rng(draw.seed))
+        if self.features is not None:
+            return Batch(torch.from_numpy(self.features[draw.positions]), *_tensors(wanted, spoilt))
+        return Batch(*_tensors(seen, wanted, spoilt))
 
 
-class EpochOrder(Sampler[NDArray[np.intp]]):
+class EpochOrder(Sampler[Draw]):
     """Batches of positions, shuffled anew each epoch by (seed, epoch), so that an interrupted run goes on exactly.
 
-    The positions are dealt into batches of nearly equal size: no batch of one image upsets batch normalisation.
+    The positions are dealt into batches of nearly equal size: no batch of one image upsets batch normalisation. Without
+    shuffling every epoch is the same, chance and all: losses of such epochs can be compared.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int | None) -> None:
-        self.count, self.batch_size, self.seed, self.epoch = count, batch_size, seed, 0
+    def __init__(self, count: int, batch_size: int, seed: int, shuffle: bool) -> None:
+        self.count, self.batch_size, self.seed, self.shuffle, self.epoch = count, batch_size, seed, shuffle, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before every epoch."""
@@ -37,13 +82,19 @@ class EpochOrder(Sampler[NDArray[np.intp]]):
     def __len__(self) -> int:
         return -(-self.count // self.batch_size)
 
-    def __iter__(self) -> Iterator[NDArray[np.intp]]:
+    def __iter__(self) -> Iterator[Draw]:
         order = np.arange(self.count)
-        if self.seed is not None:
-            np.random.default_rng([self.seed, self.epoch]).shuffle(order)
-        yield from np.array_split(order, len(self))
+        chance = (self.seed, self.epoch) if self.shuffle else (self.seed,)
+        if self.shuffle:
+            np.random.default_rng(chance).shuffle(order)
+        for number, positions in enumerate(np.array_split(order, len(self))):
+            yield Draw(positions, (*chance, number, 1))
 
 
-def batches(images: NDArray[np.uint8], batch_size: int, seed: int | None = None) -> DataLoader[torch.Tensor]:
-    """Batches of ``images``: in their order, or shuffled each epoch when there is a ``seed``."""
-    return DataLoader(ImageBatches(images), sampler=EpochOrder(len(images), batch_size, seed), batch_size=None)
+def batches(images: ImageBatches, batch_size: int, seed: int, shuffle: bool) -> DataLoader[Batch]:
+    """Batches of ``images``: shuffled and spoilt anew each epoch, or in their order and always alike."""
+    return DataLoader(images, sampler=EpochOrder(len(images), batch_size, seed, shuffle), batch_size=None)
+
+
+def _tensors(*arrays: NDArray[np.uint8] | NDArray[np.bool_]) -> Iterator[torch.Tensor]:
+    return (torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from cobnut.errors import ImageError
-from cobnut.recipe import ImageOptions
+from cobnut.options import ImageOptions
 
 MOST_PIXELS = 200_000_000
 _TRANSPARENT_BECOMES = "white"

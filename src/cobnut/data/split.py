@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cobnut.errors import DataError
 from cobnut.files import hash_file
-from cobnut.recipe import SplitOptions
+from cobnut.options import SplitOptions
 from cobnut.records import Sample, Split
 
 FEWEST_GOOD_IMAGES = 20

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import platformdirs
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from cobnut.data.images import read_image
 from cobnut.errors import DataError, ImageError
 from cobnut.files import make_folder, write_whole
-from cobnut.recipe import ImageOptions
+from cobnut.options import ImageOptions
 
+Scalar = TypeVar("Scalar", np.uint8, np.float32)
 # Raise when read_image comes to give other pixels for the same file and options.
 DECODER_VERSION = 1
 MOST_KEPT_BYTES = 8 * 2**30
@@ -40,34 +42,54 @@ def kept_images(
     Kept under a key of contents and options: what was decoded once is only opened. ``on_progress`` hears of every
     image that is done. Raises :class:`DataError` naming the first damaged image and how many there are.
     """
-    target = cache_folder() / f"{_key(hashes, options)}.npy"
+    told = 0
+
+    def decoded() -> Iterator[NDArray[np.uint8]]:
+        nonlocal told
+        for pixels in _decoded(paths, options):
+            yield pixels
+            told += 1
+            on_progress(1)
+
     shape = (len(paths), options.size, options.size, options.channels)
-    kept = _open_kept(target, shape)
+    kept = kept_array(_key(hashes, options), shape, np.dtype(np.uint8), decoded())
+    if not told:
+        on_progress(len(paths))
+    return kept
+
+
+def kept_array(
+    key: str, shape: tuple[int, ...], dtype: np.dtype[Scalar], chunks: Iterator[NDArray[Scalar]]
+) -> NDArray[Scalar]:
+    """The array kept under ``key``, read-only and memory-mapped; made from ``chunks`` of it where it is not there.
+
+    Raises :class:`DataError` when what was written cannot be read back.
+    """
+    target = cache_folder() / f"{key}.npy"
+    kept = _open_kept(target, shape, dtype)
     if kept is not None:
         os.utime(target)  # the least recently used go first when space is needed
-        on_progress(len(paths))
-    else:
-        _make_room(target.parent)
-        with write_whole(target) as partial, partial.open("wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            # Plain writes, not a writable map: a full disk then raises an error instead of killing the process.
-            for pixels in _decoded(paths, options):
-                file.write(pixels.tobytes())
-                on_progress(1)
-        kept = _open_kept(target, shape)
+        return kept
+    _make_room(target.parent)
+    with write_whole(target) as partial, partial.open("wb") as file:
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        # Plain writes, not a writable map: a full disk then raises an error instead of killing the process.
+        for chunk in chunks:
+            file.write(chunk.tobytes())
+    kept = _open_kept(target, shape, dtype)
     if kept is None:
         raise DataError(f"{target}: cannot be read back; check the disk, or set $COBNUT_CACHE to another one")
     return kept
 
 
-def _open_kept(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+def _open_kept(path: Path, shape: tuple[int, ...], dtype: np.dtype[Scalar]) -> NDArray[Scalar] | None:
     """The kept array, or ``None`` where there is none or it is damaged."""
     try:
-        kept: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+        kept: NDArray[Scalar] = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):
         return None
-    return kept if kept.shape == shape and kept.dtype == np.uint8 else None
+    return kept if kept.shape == shape and kept.dtype == dtype else None
 
 
 def _decoded(paths: Sequence[Path], options: ImageOptions) -> Iterator[NDArray[np.uint8]]:
@@ -98,11 +120,20 @@ def _key(hashes: Sequence[str], options: ImageOptions) -> str:
 def _make_room(folder: Path) -> None:
     make_folder(folder)
     for broken_off in folder.glob(".*.part"):
-        if time.time() - broken_off.stat().st_mtime > _DAY_SECONDS:
+        if time.time() - _facts(broken_off)[0] > _DAY_SECONDS:
             broken_off.unlink(missing_ok=True)
-    kept = sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime, reverse=True)
+    kept = sorted((*_facts(path), path) for path in folder.glob("*.npy"))
     total = 0
-    for path in kept:
-        total += path.stat().st_size
+    for _, size, path in reversed(kept):
+        total += size
         if total > MOST_KEPT_BYTES:
             path.unlink(missing_ok=True)
+
+
+def _facts(path: Path) -> tuple[float, int]:
+    """When a file was used last and its size; now and nothing for one that another process has just taken away."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return time.time(), 0
+    return facts.st_mtime, facts.st_size
