@@ -1,4 +1,4 @@
-"""What keeping decoded images, fused Adam and channels-last bring, as ratios in one run on this machine.
+"""What kept images, fused Adam, channels-last, bfloat16 and kept features bring, as ratios on this machine.
 
     python benchmarks/training.py
 
@@ -21,6 +21,7 @@ from cobnut.data.split import content_hashes
 from cobnut.data.store import kept_images
 from cobnut.losses import build_loss
 from cobnut.models import build_network
+from cobnut.models.transfer import HalfFrozen
 from cobnut.recipe import read_recipe
 
 ROUNDS = 15
@@ -28,9 +29,18 @@ RECIPE = read_recipe("cae")
 
 
 def main() -> None:
-    """Print a table of two ratios."""
+    """Print a line for each ratio."""
     plain, fast = training_step(fused=False, layout=torch.contiguous_format), training_step(True, torch.channels_last)
-    report("training step of 8 images: plain Adam / fused, channels last", plain, fast)
+    report("cae, step of 8 images: plain Adam / fused, channels last", plain, fast)
+    for name in ("cae", "upsampling", "selfsup", "ssim-ae"):
+        wide, narrow = (training_step(name=name, is_narrow=each) for each in (False, True))
+        report(f"{name}, step of 8 images: float32 / bfloat16", wide, narrow)
+    frozen = build_network(read_recipe("transfer-resnet", ["network.weights=random"]))
+    assert isinstance(frozen, HalfFrozen)
+    image = torch.rand(8, 3, 128, 128)
+    features = frozen.frozen(image)
+    whole, kept = (backward_of(*each) for each in ((frozen, image), (frozen.learning, features)))
+    report("transfer-resnet, step of 8 images: encoder run / its features kept", whole, kept)
     with tempfile.TemporaryDirectory() as folder:
         write_sample_parts(Path(folder) / "parts", good=40, test_good=1, defective=1)
         hashes = content_hashes([sample for sample in read_dataset(Path(folder) / "parts") if sample.split == "train"])
@@ -46,20 +56,30 @@ def main() -> None:
         report("40 images of 256 × 256 for an epoch: decoded / kept", decode, open_kept)
 
 
-def training_step(fused: bool, layout: torch.memory_format) -> Callable[[], None]:
-    """One optimiser step of the recipe's network, as `training/fit.py` takes it."""
+def training_step(
+    fused: bool = True, layout: torch.memory_format = torch.channels_last, name: str = "cae", is_narrow: bool = False
+) -> Callable[[], None]:
+    """One optimiser step of a recipe's network, as `training/fit.py` takes it."""
     torch.manual_seed(0)
-    network = build_network(RECIPE).to(memory_format=layout)  # type: ignore[call-overload]
-    image = torch.rand(8, 3, RECIPE.image.size, RECIPE.image.size).to(memory_format=layout)
+    recipe = read_recipe(name)
+    network = build_network(recipe).to(memory_format=layout)  # type: ignore[call-overload]
+    image = torch.rand(8, 3, recipe.image.size, recipe.image.size).to(memory_format=layout)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=fused)
-    loss = build_loss(RECIPE.training.loss)
+    loss = build_loss(recipe.training.loss)
 
     def step() -> None:
         optimizer.zero_grad()
-        loss(network(image), image).backward()  # type: ignore[no-untyped-call]
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_narrow):
+            reconstruction = network(image)
+        loss(reconstruction.float(), image).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step
+
+
+def backward_of(network: torch.nn.Module, seen: torch.Tensor) -> Callable[[], None]:
+    """Forward and backward through what learns, its optimiser left out."""
+    return lambda: network(seen).mean().backward()
 
 
 def report(name: str, before: Callable[[], None], after: Callable[[], None]) -> None:

@@ -44,7 +44,8 @@ def test_a_recipe_survives_the_way_through_json() -> None:
 
 def test_a_loss_may_be_weighted_by_name() -> None:
     recipe = read_recipe("cae", ["training.loss.l1=0.5"])
-    assert recipe.training.loss == {"l1": 0.5}
+    assert recipe.training.loss == {"mse": 1.0, "l1": 0.5}
+    assert read_recipe("cae", ["training.loss={ l1 = 2.0 }"]).training.loss == {"l1": 2.0}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,10 @@ class RecipeError(CobnutError):
     """A recipe does not exist, or holds an option or value that is not valid."""
 
 
+class DivergedError(CobnutError):
+    """A training whose loss is no number any more."""
+
+
 class BundleError(CobnutError):
     """A bundle is missing, damaged, altered or of another format."""
 

@@ -13,7 +13,7 @@ Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 TRUTH: Colour = (60, 225, 255)
 _HALO: Colour = (0, 30, 45)
-_GAP = 4
+GAP = 4
 _TINY = 1e-12
 # Black, violet, red, orange, pale yellow: dark to bright all along, so it reads in grey print too.
 _HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float64)
@@ -96,10 +96,10 @@ def grid(rows: Sequence[Sequence[Picture]], ground: int = 255) -> Picture:
     pictures = [picture for row in rows for picture in row]
     height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
     columns = max(len(row) for row in rows)
-    canvas = np.full((len(rows) * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3), ground, np.uint8)
+    canvas = np.full((len(rows) * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), ground, np.uint8)
     for top, row in enumerate(rows):
         for left, picture in enumerate(row):
-            y, x = top * (height + _GAP), left * (width + _GAP)
+            y, x = top * (height + GAP), left * (width + GAP)
             canvas[y : y + height, x : x + width] = letterboxed(picture, (height, width), ground)
     return canvas
 

@@ -1,109 +1,31 @@
-"""Everything that decides a detector, as one checked record; it travels with the weights.
-
-An option is documented once, in the ``description`` of its field: that text is the documentation, the help of
-``cobnut recipes NAME`` and what an error shows.
-"""
+"""Everything that decides a detector, as one checked record; it travels with the weights."""
 
 import tomllib
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from cobnut.errors import RecipeError
-
-Auto = Literal["auto"]
-Width = Annotated[int, Field(ge=1, le=4096)]
-Weight = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-
-def _check_odd(value: int) -> int:
-    if value % 2 == 0:
-        raise ValueError(f"must be odd, for example {value + 1}")
-    return value
-
-
-class Options(BaseModel):
-    """A group of options: unchangeable, and closed to misspelt names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ImageOptions(Options):
-    """How a photograph becomes the array that the network sees."""
-
-    size: int = Field(128, ge=16, le=2048, description="side of the square that images are resized to, in pixels")
-    mode: Literal["rgb", "grey"] = Field("rgb", description="colour channels that the network sees")
-    bits: int = Field(16, ge=8, le=16, description="significant bits of 16-bit images (10, 12 or 14 for such cameras)")
-
-    @property
-    def channels(self) -> int:
-        """3 for rgb, 1 for grey."""
-        return 3 if self.mode == "rgb" else 1
-
-
-class SplitOptions(Options):
-    """Which good training images do not train."""
-
-    validation: Fraction = Field(0.15, gt=0, description="share that stops training early and chooses the options")
-    calibration: Fraction = Field(0.15, gt=0, description="share that nothing has seen and that sets the threshold")
-    test: Fraction | Auto = Field(
-        "auto", description="share held out for the test; auto: 0.2 when the data set gives under 20 good test images"
-    )
-
-
-class DenseOptions(Options):
-    """The study's first network (3.2.1): three convolutions and two dense layers, mirrored."""
-
-    name: Literal["dense"] = Field("dense", description="three convolutions and two dense layers, and their mirror")
-    widths: tuple[Width, Width, Width] = Field(
-        (16, 32, 64), description="channels after each of the three convolutions"
-    )
-    hidden: int = Field(256, ge=1, le=65_536, description="units of the first dense layer")
-    latent: int = Field(64, ge=1, le=65_536, description="units of the code, the narrowest place")
-
-
-class TrainingOptions(Options):
-    """How the network learns (study, 3.3)."""
-
-    loss: dict[str, Weight] = Field({"mse": 1.0}, min_length=1, description="weight of each loss in the sum")
-    epochs: int = Field(150, ge=1, description="most passes over the training images")
-    patience: int = Field(30, ge=1, description="epochs without a better validation loss after which training stops")
-    batch_size: int = Field(8, ge=4, description="images a step")
-    learning_rate: float = Field(1e-3, gt=0, description="first step size of Adam")
-    step_epochs: int = Field(
-        60, ge=1, description="epochs after which StepLR lowers the learning rate, again and again"
-    )
-    step_gamma: float = Field(0.3, gt=0, le=1, description="factor by which StepLR lowers the learning rate")
-    picture_epochs: int = Field(10, ge=1, description="epochs between two pictures of reconstructions")
-
-
-class ScoreOptions(Options):
-    """How an error becomes an anomaly map and one number."""
-
-    error: Literal["squared", "absolute"] = Field("squared", description="difference of image and reconstruction")
-    smoothing: Annotated[int, AfterValidator(_check_odd)] = Field(
-        1, ge=1, le=63, description="side of the square mean over the map, in pixels, odd; 1 is none"
-    )
-    least_area: Fraction | Auto = Field(
-        "auto", description="share of the map that must lie above the threshold; auto: chosen on good validation images"
-    )
-
-
-class CalibrationOptions(Options):
-    """How scores of good images become a decision."""
-
-    method: Literal["percentile"] = Field("percentile", description="percentile of the good images' pixel errors")
-    q: Annotated[float, Field(ge=0, le=100)] | Auto = Field(
-        "auto", description="the percentile, 0 to 100; auto: chosen on good validation images"
-    )
-    tolerated_false_alarms: float = Field(
-        0.05, ge=0, lt=1, description="false-alarm rate on good validation images that the automatic choice stays under"
-    )
+from cobnut.options import (
+    NETWORK_OPTIONS,
+    AugmentationOptions,
+    CalibrationOptions,
+    CorruptionOptions,
+    DenseOptions,
+    ImageOptions,
+    NetworkOptions,
+    Options,
+    PatchOptions,
+    RobustOptions,
+    ScoreOptions,
+    SplitOptions,
+    TrainingOptions,
+)
 
 
 class Recipe(Options):
@@ -114,10 +36,26 @@ class Recipe(Options):
     seed: int = Field(0, ge=0, le=2**32 - 1, description="seed of the split, the weights and the order of the images")
     image: ImageOptions = ImageOptions.model_validate({})
     split: SplitOptions = SplitOptions.model_validate({})
-    network: DenseOptions = DenseOptions.model_validate({})
+    network: NetworkOptions = DenseOptions.model_validate({})
+    patches: PatchOptions = PatchOptions.model_validate({})
+    augmentation: AugmentationOptions = AugmentationOptions.model_validate({})
+    corruption: CorruptionOptions = CorruptionOptions.model_validate({})
+    robust: RobustOptions = RobustOptions.model_validate({})
     training: TrainingOptions = TrainingOptions.model_validate({})
     score: ScoreOptions = ScoreOptions.model_validate({})
     calibration: CalibrationOptions = CalibrationOptions.model_validate({})
+
+    def automatic(self) -> dict[str, Any]:
+        """The options that can be left to be chosen on validation images, as they stand here."""
+        score = self.score
+        view = {"normalise": score.normalise, "smoothing": score.smoothing, "least_area": score.least_area}
+        return {**view, "q": self.calibration.q}
+
+    @property
+    def changes_images(self) -> bool:
+        """Whether training shows an image anew each time, cut, augmented, spoilt or split."""
+        changes = (self.patches, self.augmentation, self.corruption, self.robust)
+        return any(group != type(group).model_validate({}) for group in changes)
 
 
 def recipe_names() -> list[str]:
@@ -142,10 +80,12 @@ def read_recipe(name_or_file: str, settings: Sequence[str] = (), seed: int | Non
 
 def parse_recipe(options: dict[str, Any], source: str) -> Recipe:
     """Check nested options and make the recipe; ``source`` names them in an error."""
+    if isinstance(network := options.get("network"), dict):
+        options = {**options, "network": {"name": "dense", **network}}
     try:
         recipe = Recipe.model_validate(options)
     except ValidationError as error:
-        raise RecipeError(f"recipe {source}: {_first_fault(error)}") from None
+        raise RecipeError(f"recipe {source}: {_first_fault(error, options)}") from None
     if recipe.split.validation + recipe.split.calibration > 0.8:
         raise RecipeError(
             f"recipe {source}: split leaves under a fifth of the good images for training; lower the shares"
@@ -153,13 +93,28 @@ def parse_recipe(options: dict[str, Any], source: str) -> Recipe:
     return recipe
 
 
-def option_rows(group: type[Options] = Recipe, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
-    """Every option as (dotted key, default, description), in the order of the recipe."""
-    for name, field in group.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Options):
-            yield from option_rows(field.annotation, f"{prefix}{name}.")
+def option_rows(network: str = "dense") -> Iterator[tuple[str, Any, str]]:
+    """Every option as (dotted key, default, description), in the order of a recipe with that network."""
+    for name, field in Recipe.model_fields.items():
+        group = NETWORK_OPTIONS[network] if name == "network" else field.annotation
+        if isinstance(group, type) and issubclass(group, Options):
+            yield from _group_rows(group, f"{name}.")
         else:
-            yield f"{prefix}{name}", None if field.is_required() else field.default, field.description or ""
+            yield from _row(name, field)
+
+
+def _group_rows(group: type[Options], prefix: str) -> Iterator[tuple[str, Any, str]]:
+    for name, field in group.model_fields.items():
+        yield from _row(f"{prefix}{name}", field)
+
+
+def _row(key: str, field: FieldInfo) -> Iterator[tuple[str, Any, str]]:
+    yield key, None if field.is_required() else field.default, field.description or ""
+
+
+def _known_options() -> dict[str, str]:
+    """Descriptions by key, of the options of every network."""
+    return {key: description for network in NETWORK_OPTIONS for key, _, description in option_rows(network)}
 
 
 def _read_options(name_or_file: str) -> dict[str, Any]:
@@ -182,7 +137,7 @@ def _read_options(name_or_file: str) -> dict[str, Any]:
 
 def _lay_over(options: dict[str, Any], setting: str) -> None:
     key, equals, value = setting.partition("=")
-    keys = [row[0] for row in option_rows()]
+    keys = list(_known_options())
     key = key.strip()
     if not equals:
         raise RecipeError(f"--set {setting}: write it as key=value, for example training.epochs=50")
@@ -191,6 +146,8 @@ def _lay_over(options: dict[str, Any], setting: str) -> None:
         hint = f"did you mean {close[0]}? " if close else ""
         raise RecipeError(f"--set {setting}: there is no option {key!r}; {hint}valid are {', '.join(keys)}")
     *groups, last = key.split(".")
+    if groups == ["training", "loss"]:  # a further loss joins those of the recipe, or the default one
+        options.setdefault("training", {}).setdefault("loss", dict(TrainingOptions.model_fields["loss"].default))
     for group in groups:
         options = options.setdefault(group, {})
         if not isinstance(options, dict):
@@ -205,12 +162,17 @@ def _parse_value(text: str) -> Any:
         return text
 
 
-def _first_fault(error: ValidationError) -> str:
+def _first_fault(error: ValidationError, options: dict[str, Any]) -> str:
     fault = error.errors()[0]
-    known = {key: description for key, _, description in option_rows()}
-    place = ".".join(str(part) for part in fault["loc"])
+    known = _known_options()
+    # pydantic names the network within the place of a fault of its options; users do not
+    place = ".".join(str(part) for part in fault["loc"] if part not in NETWORK_OPTIONS)
     if fault["type"] == "extra_forbidden":
-        return f"there is no option {place!r}; valid are {', '.join(known)}"
+        network = options.get("network", {}).get("name", "dense")
+        return f"there is no option {place!r}; valid are {', '.join(row[0] for row in option_rows(network))}"
+    if fault["type"] == "union_tag_invalid":
+        value = options["network"].get("name")
+        return f"network.name = {value!r}: there is no such network; valid are {', '.join(NETWORK_OPTIONS)}"
     # pydantic's place goes on into the alternatives of a type; the option is the part of it that we know
     key = max((key for key in known if f"{place}.".startswith(f"{key}.")), key=len, default=place)
     value = "" if fault["type"] == "missing" else f" = {fault['input']!r}"

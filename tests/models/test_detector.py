@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cobnut.models.detector import Detector, to_bytes, to_unit
-from cobnut.recipe import ScoreOptions
+from cobnut.options import ScoreOptions
 
 
 @given(st.integers(0, 255))
@@ -33,3 +33,11 @@ def test_what_cannot_be_rebuilt_stands_out_in_map_and_score() -> None:
     maps, scores, _ = Detector(Dark(), ScoreOptions(), 0.0)(images)
     assert maps[0].argmax().item() == 2 * 8 + 5
     assert scores.item() == 1
+
+
+def test_a_map_is_told_in_multiples_of_what_is_usual_at_its_place() -> None:
+    detector = Detector(nn.Flatten(0, -1), ScoreOptions(), 0.0)
+    errors = torch.rand(2, 8, 8)
+    plain = detector.view(errors)
+    detector.typical = torch.linspace(0.1, 1, 64).view(8, 8)
+    torch.testing.assert_close(detector.view(errors), plain / detector.typical)

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from cobnut.errors import CobnutError
+from cobnut.losses import ERRORS
 from cobnut.models import build_network
 from cobnut.models.detector import Detector
-from cobnut.recipe import Recipe, ScoreOptions
+from cobnut.options import ScoreOptions
+from cobnut.recipe import Recipe
 from cobnut.runtime import export
 from cobnut.runtime.export import export_onnx
 from cobnut.runtime.session import Session
@@ -17,11 +19,15 @@ from cobnut.runtime.session import Session
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize(("smoothing", "area"), [(1, 0.0), (5, 0.03)])
+@pytest.mark.parametrize(
+    ("error", "smoothing", "area"),
+    [("squared", 1, 0.0), ("squared", 5, 0.03), *((error, 1, 0.0) for error in ERRORS if error != "squared")],
+)
 def test_map_score_and_reconstruction_agree_with_torch(
-    tmp_path: Path, tiny_recipe: Recipe, smoothing: int, area: float
+    tmp_path: Path, tiny_recipe: Recipe, error: str, smoothing: int, area: float
 ) -> None:
-    detector = Detector(build_network(tiny_recipe).eval(), ScoreOptions(smoothing=smoothing), area)
+    score = ScoreOptions.model_validate({"error": error, "smoothing": smoothing})
+    detector = Detector(build_network(tiny_recipe).eval(), score, area)
     export_onnx(detector, IMAGES[:4], tmp_path / "model.onnx")
     session = Session(tmp_path / "model.onnx")
     for count in (1, 7):

@@ -2,36 +2,62 @@
 
 import numpy as np
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from cobnut.models.detector import Detector
-from cobnut.recipe import Recipe, ScoreOptions
-from cobnut.training import choose as module
-from cobnut.training.choose import FEWEST_SYNTHETIC, choose
+from cobnut.options import ScoreOptions
+from cobnut.recipe import Recipe, read_recipe
+from cobnut.training.choose import FEWEST_SYNTHETIC, choose, spoil
 
 IMAGES = np.random.default_rng(0).integers(90, 110, (5, 32, 32, 3), dtype=np.uint8)
+EDGED = np.concatenate([IMAGES[:, :, :6] * np.uint8(2), IMAGES[:, :, 6:]], axis=2)
 
 
 class Grey(nn.Module):
     """A network that has learned nothing but the mean."""
 
-    def forward(self, image):
+    def forward(self, image: Tensor) -> Tensor:
         return image * 0 + 100 / 255
 
 
-def test_few_images_are_spoilt_in_several_rounds(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
-    real = module._maps
+def grey() -> Detector:
+    return Detector(Grey(), ScoreOptions(), 0.0)
 
-    def count(detector: Detector, images: np.ndarray) -> np.ndarray:
-        seen.append(len(images))
-        return real(detector, images)
 
-    monkeypatch.setattr(module, "_maps", count)
-    detector = Detector(Grey(), ScoreOptions(), 0.0)
-    first = choose(detector, tiny_recipe, IMAGES)
-    assert seen[0] == len(IMAGES)
-    assert seen[1] >= FEWEST_SYNTHETIC
-    assert first == choose(detector, tiny_recipe, IMAGES)
-    assert first is not None
-    assert first.synthetic_found > 0.3
+def test_few_images_are_spoilt_in_several_rounds(tiny_recipe: Recipe) -> None:
+    good, spoilt = spoil(tiny_recipe, IMAGES)
+    assert len(good) == len(IMAGES)
+    assert len(spoilt) >= FEWEST_SYNTHETIC
+
+
+def test_the_same_images_give_the_same_choice_and_it_finds_defects(tiny_recipe: Recipe) -> None:
+    first = choose(grey(), tiny_recipe, IMAGES, IMAGES)
+    assert first == choose(grey(), tiny_recipe, IMAGES, IMAGES)
+    recipe, choice = first
+    assert choice is not None
+    assert choice.synthetic_found > 0.3
+    assert "auto" not in recipe.automatic().values()
+
+
+def test_what_is_never_rebuilt_at_its_place_is_taken_for_usual(tiny_recipe: Recipe) -> None:
+    detector = grey()
+    recipe, choice = choose(detector, tiny_recipe, EDGED, EDGED)
+    assert recipe.score.normalise == "place"
+    assert detector.typical is not None
+    plain, found = choose(grey(), read_recipe("cae", ["image.size=32", "score.normalise=none"]), EDGED, EDGED)
+    assert plain.score.normalise == "none"
+    assert choice is not None
+    assert found is not None
+    assert choice.synthetic_found > found.synthetic_found
+
+
+@pytest.mark.parametrize("normalise", ["none", "place"])
+def test_a_recipe_that_fixes_everything_is_left_as_it_is(normalise: str) -> None:
+    fixed = ["calibration.q=99.0", "score.least_area=0.01", "score.smoothing=3", f"score.normalise={normalise}"]
+    recipe, detector = read_recipe("cae", ["image.size=32", *fixed]), grey()
+    assert choose(detector, recipe, EDGED, EDGED) == (recipe, None)
+    assert detector.smoothing == 3
+    assert (detector.typical is not None) == (normalise == "place")
+    maps, _, _ = detector(torch.from_numpy(EDGED))
+    assert (float(maps.mean()) == pytest.approx(1, abs=0.3)) == (normalise == "place")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from cobnut.errors import CobnutError
+from cobnut.errors import CobnutError, RecipeError
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.records import Sample
 from cobnut.runtime.bundle import Epoch, read_manifest
 from cobnut.training.run import run_folder
-from cobnut.training.train import Listeners, train
+from cobnut.training.train import Listeners, check_recipe, train
 from program import TINY
 
 pytestmark = pytest.mark.slow
@@ -77,7 +77,8 @@ def test_the_learning_rate_falls_in_steps(samples: list[Sample], tiny_recipe: Re
 
 
 def test_options_that_the_recipe_fixes_are_not_chosen(samples: list[Sample], tmp_path: Path) -> None:
-    fixed = ["calibration.q=99.5", "score.least_area=0.01", "image.size=32", "training.epochs=1"]
+    view = ["score.smoothing=1", "score.normalise=none"]
+    fixed = ["calibration.q=99.5", "score.least_area=0.01", *view, "image.size=32", "training.epochs=1"]
     manifest = train(samples, read_recipe("cae", fixed), tmp_path / "a.cobnut")
     assert manifest.choice is None
     assert (manifest.recipe.calibration.q, manifest.recipe.score.least_area) == (99.5, 0.01)
@@ -89,7 +90,7 @@ from pathlib import Path
 from cobnut.data.layouts import read_dataset
 from cobnut.recipe import Recipe
 from cobnut.training import callbacks
-from cobnut.training.train import Listeners, train
+from cobnut.training.train import Listeners, check_recipe, train
 callbacks.WayBack.__init__.__defaults__ = (0.0,)
 recipe = Recipe.model_validate_json(sys.argv[2])
 def tell(epoch, best):
@@ -118,6 +119,56 @@ def test_a_killed_training_resumes_to_the_very_same_detector(
     done = subprocess.run([*command, "resume"], capture_output=True, text=True, check=True)
     assert done.stdout.split()[0] in ("5", "6"), "epochs that were done are not done again"
     assert same_detector(whole, broken)
+
+
+SMALL_NETWORK = ["image.size=32", "network.widths=[4, 8]", "network.layers=1"]
+KINDS = {
+    "selfsup": SMALL_NETWORK,
+    "upsampling": [*SMALL_NETWORK, "training.loss.ms_ssim=1"],
+    "robust": [*TINY, "robust.every_epochs=2", "robust.threshold=0.05"],
+    "ssim-ae": ["image.size=48", "patches.size=32", "patches.stride=16", "network.width=4", "network.latent=4"],
+    "transfer-resnet": ["image.size=64", "network.weights=random", "network.side=8", "network.width=8"],
+    "finetune-vgg19": ["network.encoder=resnet18", "network.stride=16", "network.weights=random", "network.side=8"],
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_training_resumes_to_the_very_same_detector(
+    name: str, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spoilt, augmented, cut or split images, kept features and an encoder that learns on."""
+    recipe = read_recipe(name, [*KINDS[name], "training.epochs=5", "training.picture_epochs=2"])
+    whole, broken = tmp_path / "whole.cobnut", tmp_path / "broken.cobnut"
+    train(samples, recipe, whole)
+    monkeypatch.setattr("cobnut.training.callbacks.WayBack.__init__.__defaults__", (0.0,))
+
+    def stop(epoch: Epoch, _: int) -> None:
+        if epoch.epoch == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(samples, recipe, broken, listeners=Listeners(on_epoch=stop))
+    heard: list[int] = []
+    train(samples, recipe, broken, True, Listeners(on_epoch=lambda epoch, _: heard.append(epoch.epoch)))
+    assert heard == [4, 5]
+    assert same_detector(whole, broken)
+
+
+def test_a_defect_among_the_good_images_is_split_off(samples: list[Sample], tmp_path: Path) -> None:
+    recipe = read_recipe("robust", [*TINY, "robust.every_epochs=1", "robust.threshold=0.01", "training.epochs=2"])
+    plain = read_recipe("cae", [*TINY, "training.epochs=2"])
+    losses = [train(samples, each, tmp_path / each.name).history[-1].train_loss for each in (plain, recipe)]
+    assert losses[1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    "settings", [["patches.size=16", "patches.stride=16"], ["corruption.name=mask"], ["score.error=mine"]]
+)
+def test_a_recipe_that_could_not_be_trained_to_its_end_is_refused_at_once(settings: list[str]) -> None:
+    with pytest.raises(
+        RecipeError, match="a sparse part can only be split off|there is no such error; valid are squared"
+    ):
+        check_recipe(read_recipe("robust", [*TINY, *settings]))
 
 
 def test_a_training_killed_after_its_last_epoch_does_not_go_on(

@@ -1,16 +1,71 @@
-"""The networks that rebuild, and the detector that judges by what they could not rebuild."""
+"""The networks that rebuild, and the detector that judges by what they could not rebuild.
+
+Adding a network is a file of its own, its options in :mod:`cobnut.options`, and a line here.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
 from cobnut.errors import RecipeError
 from cobnut.models.dense import DenseAutoencoder
+from cobnut.models.detector import Detector
+from cobnut.models.rebuilding import Inpainting, Patchwise
+from cobnut.models.ssim_ae import SsimAutoencoder
+from cobnut.models.transfer import build_transfer
+from cobnut.models.upsampling import UpsamplingAutoencoder
 from cobnut.recipe import Recipe
 
-NETWORKS: dict[str, type[DenseAutoencoder]] = {"dense": DenseAutoencoder}
+# More would make the exported model larger than it is worth.
+MOST_PATCHES = 256
+
+NETWORKS: dict[str, Callable[[Any, Any], nn.Module]] = {
+    "dense": DenseAutoencoder,
+    "upsampling": UpsamplingAutoencoder,
+    "transfer": build_transfer,
+    "ssim-ae": SsimAutoencoder,
+}
 
 
 def build_network(recipe: Recipe) -> nn.Module:
-    """The recipe's network with fresh weights: images (n, c, s, s) in [0, 1] in, reconstructions out."""
-    if recipe.image.size % 8:
-        raise RecipeError(f"image.size = {recipe.image.size}: network {recipe.network.name} needs a multiple of 8")
-    return NETWORKS[recipe.network.name](recipe.network, recipe.image)
+    """The recipe's network with fresh weights: images (n, c, s, s) in [0, 1] in, reconstructions out.
+
+    ``s`` is the side of a patch where the recipe cuts patches. Raises :class:`RecipeError` where sizes do not fit.
+    """
+    image, factor = recipe.image, recipe.network.shrinks_by
+    if recipe.patches.size:
+        _check_patches(recipe)
+        image = image.model_copy(update={"size": recipe.patches.size})
+    if image.size % factor:
+        key = "patches.size" if recipe.patches.size else "image.size"
+        raise RecipeError(f"{key} = {image.size}: network {recipe.network.name} needs a multiple of {factor}")
+    return NETWORKS[recipe.network.name](recipe.network, image)
+
+
+def _check_patches(recipe: Recipe) -> None:
+    size, stride, side = recipe.patches.size, recipe.patches.stride, recipe.image.size
+    if size > side:
+        raise RecipeError(f"patches.size = {size}: is larger than image.size = {side}")
+    if stride > size:
+        raise RecipeError(
+            f"patches.stride = {stride}: leaves gaps between patches of {size}; set patches.stride to {size} at most"
+        )
+    count = (-(-(side - size) // stride) + 1) ** 2
+    if count > MOST_PATCHES:
+        raise RecipeError(
+            f"patches.stride = {stride}: makes {count} patches of each image, more than {MOST_PATCHES}; raise it"
+        )
+
+
+def build_rebuilding(network: nn.Module, recipe: Recipe) -> nn.Module:
+    """The network as it rebuilds a whole image at inspection."""
+    if recipe.corruption.name == "mask":
+        network = Inpainting(network, recipe.corruption, recipe.patches.size or recipe.image.size)
+    return Patchwise(network, recipe.patches, recipe.image.size) if recipe.patches.size else network
+
+
+def build_detector(network: nn.Module, recipe: Recipe) -> Detector:
+    """The recipe's detector around a trained network; its automatic least area is 0 until it is chosen."""
+    area = recipe.score.least_area
+    return Detector(build_rebuilding(network, recipe), recipe.score, 0.0 if area == "auto" else area)

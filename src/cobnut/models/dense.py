@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from cobnut.models.blocks import conv_down, conv_up, dense
-from cobnut.recipe import DenseOptions, ImageOptions
+from cobnut.options import DenseOptions, ImageOptions
 
 
 class DenseAutoencoder(nn.Module):

@@ -16,7 +16,7 @@ from cobnut.files import hash_file
 from cobnut.recipe import Recipe
 from cobnut.records import Split
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST, MODEL, WEIGHTS = "manifest.json", "model.onnx", "model.safetensors"
 
 
@@ -28,6 +28,8 @@ class Epoch(BaseModel):
     epoch: int
     train_loss: float
     val_loss: float
+    train_mse: float
+    val_mse: float
     learning_rate: float
     seconds: float
 
@@ -37,7 +39,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = Field(description="version of this record")
+    format: Literal[2] = Field(description="version of this record")
     created: str = Field(description="when it was trained, ISO 8601, UTC")
     versions: dict[str, str] = Field(description="of the software that made it")
     recipe: Recipe = Field(description="everything that decided it, automatic options resolved")

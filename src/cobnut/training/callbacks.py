@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 from torch import nn
 
-from cobnut.errors import CobnutError
+from cobnut.errors import DivergedError
 from cobnut.files import write_whole
-from cobnut.models.detector import to_bytes, to_unit
+from cobnut.models.detector import grow, to_bytes, to_unit
 from cobnut.pictures import grid, save_picture
 from cobnut.runtime.bundle import Epoch
+from cobnut.training.loggers import log_picture
 
 EpochListener = Callable[[Epoch, int], None]
+NetworkListener = Callable[[int, nn.Module], None]
 
 
 class Record(Callback):
@@ -36,7 +37,7 @@ class Record(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Start the clock, and make chance depend on (seed, epoch) alone, so that a resumed run repeats it exactly."""
         self._started = time.perf_counter()
-        self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self._learning_rate = trainer.optimizers[0].param_groups[-1]["lr"]  # of a fine-tuned network: the decoder's
         torch.manual_seed(int(np.random.SeedSequence([self.seed, trainer.current_epoch]).generate_state(1)[0]))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -46,11 +47,13 @@ class Record(Callback):
             epoch=trainer.current_epoch + 1,
             train_loss=float(figures["train_loss"]),
             val_loss=float(figures["val_loss"]),
+            train_mse=float(figures["train_mse"]),
+            val_mse=float(figures["val_mse"]),
             learning_rate=self._learning_rate,
             seconds=time.perf_counter() - self._started,
         )
         if not math.isfinite(epoch.val_loss):
-            raise CobnutError(
+            raise DivergedError(
                 f"training diverged: the validation loss of epoch {epoch.epoch} is {epoch.val_loss}; "
                 f"lower training.learning_rate (it is {epoch.learning_rate:g})"
             )
@@ -87,26 +90,40 @@ class WayBack(Callback):
             self._saved = time.monotonic()
 
 
+class Watched(Callback):
+    """Shows the network as it stands after each epoch; whatever the listener raises ends the training there."""
+
+    def __init__(self, network: nn.Module, on_network: NetworkListener) -> None:
+        self.network, self.on_network = network, on_network
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Call with the epochs done and the network in evaluation mode."""
+        self.network.to(pl_module.device).eval()
+        with torch.no_grad():
+            self.on_network(trainer.current_epoch + 1, self.network)
+        self.network.train()
+
+
 class ReconstructionPictures(Callback):
     """The same few validation images and what the network makes of them, as pictures while it trains."""
 
-    def __init__(self, images: NDArray[np.uint8], folder: Path, every_epochs: int) -> None:
-        self.images, self.folder, self.every_epochs = images, folder, every_epochs
+    def __init__(self, rebuilding: nn.Module, images: NDArray[np.uint8], folder: Path, every_epochs: int) -> None:
+        self.rebuilding, self.images, self.folder, self.every_epochs = rebuilding, images, folder, every_epochs
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw originals above reconstructions, to a PNG and to TensorBoard."""
+        """Draw originals above reconstructions, to a PNG and to every logger that takes pictures."""
         epoch = trainer.current_epoch + 1
         if epoch != 1 and epoch % self.every_epochs:
             return
-        pl_module.eval()
+        self.rebuilding.to(pl_module.device).eval()
         with torch.no_grad():
-            images = torch.from_numpy(np.array(self.images)).to(pl_module.device)
-            rebuilt = to_bytes(_network(pl_module)(to_unit(images))).cpu().numpy()
-        pl_module.train()
+            image = to_unit(torch.from_numpy(np.array(self.images)).to(pl_module.device))
+            rebuilt = to_bytes(grow(self.rebuilding(image), image)).cpu().numpy()
+        self.rebuilding.train()
         picture = grid([list(self.images), list(rebuilt)])
         save_picture(picture, self.folder / f"epoch-{epoch:04d}.png")
-        if isinstance(trainer.logger, TensorBoardLogger):
-            trainer.logger.experiment.add_image("reconstructions", picture, epoch, dataformats="HWC")
+        for logger in trainer.loggers:
+            log_picture(logger, picture, epoch)
 
 
 def _network(module: LightningModule) -> nn.Module:

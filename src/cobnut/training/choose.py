@@ -1,14 +1,21 @@
 """Choose the recipe's automatic options on good validation images, and the same images with synthetic defects."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cobnut.calibration.threshold import LEAST_AREAS, PERCENTILES, Choice, choose_percentile_and_area
 from cobnut.data.corrupt import KINDS, corrupt
+from cobnut.evaluation.metrics import auroc
 from cobnut.models.detector import Detector
 from cobnut.models.scores import area_score
+from cobnut.options import Auto
 from cobnut.recipe import Recipe
+from cobnut.training.typical import typical_error
 
 # More images sharpen the choice no further, and their maps would fill the memory.
 MOST_IMAGES = 150
@@ -16,31 +23,130 @@ MOST_IMAGES = 150
 FEWEST_SYNTHETIC = 200
 _BATCH = 16
 
+SMOOTHINGS = (1, 3, 5, 9)
+# Few, because they only compare views; the choice itself tries them all.
+RANKED_AREAS = (0.0, 0.001, 0.005, 0.02)
 
-def choose(detector: Detector, recipe: Recipe, validation: NDArray[np.uint8]) -> Choice | None:
-    """The percentile and least area for ``recipe``; ``None`` when it fixes both itself."""
-    q, area = recipe.calibration.q, recipe.score.least_area
-    if q != "auto" and area != "auto":
-        return None
+View = tuple[int | Auto, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How well a detector tells good validation images from the same images with synthetic defects.
+
+    ``auroc`` ranks the two by the score of the chosen least area; the rates of ``choice`` are those of the decision.
+    """
+
+    choice: Choice
+    auroc: float
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean of the shares of good images passed and of synthetic defects found."""
+        return (1 - self.choice.false_alarm_rate + self.choice.synthetic_found) / 2
+
+    @property
+    def objective(self) -> float:
+        """What a search makes as high as it can, 0 to 1: half ranking, half decision."""
+        return (self.auroc + self.balanced_accuracy) / 2
+
+
+def choose(
+    detector: Detector, recipe: Recipe, train: NDArray[np.uint8], validation: NDArray[np.uint8]
+) -> tuple[Recipe, Choice | None]:
+    """The recipe with all that it leaves automatic chosen, and ``detector`` set to it; ``None`` where nothing was left.
+
+    First the view of the errors, smoothing and normalisation, by how well it ranks synthetic defects above good
+    validation images; then percentile and least area (:func:`choose_percentile_and_area`). Training images tell which
+    error is usual where.
+    """
+    usual = _errors(detector, train[:MOST_IMAGES]) if recipe.score.normalise != "none" else None
+    if "auto" not in recipe.automatic().values():
+        _show(detector, (recipe.score.smoothing, recipe.score.normalise), usual)
+        return recipe, None
+    good, spoilt = (_errors(detector, images) for images in spoil(recipe, validation))
+    best = max(_views(recipe), key=lambda view: _ranking(_show(detector, view, usual), good, spoilt))
+    shown = _show(detector, best, usual)
+    choice = prove(recipe, shown(good).numpy(), shown(spoilt).numpy()).choice
+    detector.least_area = choice.least_area
+    update = {"smoothing": best[0], "normalise": best[1], "least_area": choice.least_area}
+    score = recipe.score.model_copy(update=update)
+    calibration = recipe.calibration.model_copy(update={"q": choice.q})
+    return recipe.model_copy(update={"score": score, "calibration": calibration}), choice
+
+
+def _views(recipe: Recipe) -> Iterator[View]:
+    """What smoothing and normalisation there are to choose among, the plainest first."""
+    smoothing, normalise = recipe.score.smoothing, recipe.score.normalise
+    for name in ("none", "place") if normalise == "auto" else (normalise,):
+        for side in SMOOTHINGS if smoothing == "auto" else (smoothing,):
+            yield side, name
+
+
+def _show(detector: Detector, view: View, usual: Tensor | None) -> Callable[[Tensor], Tensor]:
+    """Set ``detector`` to a view, with the ``usual`` errors of training images; its way from errors to maps."""
+    side, normalise = view
+    assert side != "auto"
+    detector.smoothing, detector.typical = side, None
+    if normalise == "place":
+        assert usual is not None
+        detector.typical = typical_error(detector.view(usual))
+    return detector.view
+
+
+def _ranking(shown: Callable[[Tensor], Tensor], good: Tensor, spoilt: Tensor) -> float:
+    """The best AUROC that a least area gives to these maps."""
+    good, spoilt = shown(good), shown(spoilt)
+    return max(auroc(np.sort(area_score(good, a).numpy()), area_score(spoilt, a).numpy()) for a in RANKED_AREAS)
+
+
+def spoil(recipe: Recipe, validation: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The good images that are chosen with, and the same with synthetic defects; the recipe gives the seed."""
     images = np.array(validation[:MOST_IMAGES])
+    spoilt = [corrupt(images, recipe.seed + (number << 32))[0] for number in range(_rounds(len(images)))]
+    return images, np.concatenate(spoilt)
+
+
+def synthetic_counts(validation: int) -> tuple[int, int]:
+    """How many good images and synthetic defects are chosen with when there are ``validation`` images."""
+    good = min(validation, MOST_IMAGES)
+    return good, good * len(KINDS) * _rounds(good)
+
+
+def prove(recipe: Recipe, good: NDArray[np.float32], spoilt: NDArray[np.float32]) -> Proof:
+    """Choose the percentile and area that ``recipe`` leaves automatic, from maps of good images and of synthetic
+    defects, both (n, h, w); keep what it fixes, and tell how well that does."""
+    q, area = recipe.calibration.q, recipe.score.least_area
     areas = LEAST_AREAS if area == "auto" else (area,)
-    good = _maps(detector, images)
-    rounds = -(-FEWEST_SYNTHETIC // (len(images) * len(KINDS)))
-    spoilt = [corrupt(images, recipe.seed + (number << 32))[0] for number in range(rounds)]
-    synthetic = _maps(detector, np.concatenate(spoilt))
-    return choose_percentile_and_area(
+    good_scores = {a: _scores(good, a) for a in areas}
+    spoilt_scores = {a: _scores(spoilt, a) for a in areas}
+    choice = choose_percentile_and_area(
         good,
-        {a: _scores(good, a) for a in areas},
-        {a: _scores(synthetic, a) for a in areas},
+        good_scores,
+        spoilt_scores,
         PERCENTILES if q == "auto" else (q,),
         recipe.calibration.tolerated_false_alarms,
     )
+    chosen = choice.least_area
+    return Proof(choice, auroc(np.sort(good_scores[chosen]), spoilt_scores[chosen]))
 
 
-def _maps(detector: Detector, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def detector_maps(detector: Detector, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The anomaly maps (n, h, w) of images (n, h, w, c)."""
     with torch.inference_mode():
-        batches = torch.split(torch.from_numpy(images), _BATCH)
-        return np.concatenate([detector(batch)[0].numpy() for batch in batches])
+        maps: NDArray[np.float32] = detector.view(_errors(detector, images)).numpy()
+    return maps
+
+
+def _errors(detector: Detector, images: NDArray[np.uint8]) -> Tensor:
+    device = next((parameter.device for parameter in detector.parameters()), torch.device("cpu"))
+    with torch.inference_mode():
+        batches = torch.split(torch.from_numpy(np.array(images)), _BATCH)
+        return torch.cat([detector.errors(batch.to(device)).cpu() for batch in batches])
+
+
+def _rounds(good: int) -> int:
+    return -(-FEWEST_SYNTHETIC // (good * len(KINDS)))
 
 
 def _scores(maps: NDArray[np.float32], least_area: float) -> NDArray[np.float32]:

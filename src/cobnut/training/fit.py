@@ -3,30 +3,32 @@
 import logging
 import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from cobnut.data.dataset import batches
+from cobnut.data.dataset import ImageBatches, batches, build_preparation
 from cobnut.errors import CobnutError
 from cobnut.files import write_whole
-from cobnut.losses import build_loss
-from cobnut.models import build_network
-from cobnut.models.detector import to_unit
+from cobnut.models import build_network, build_rebuilding
+from cobnut.models.transfer import HalfFrozen
+from cobnut.options import TrainingOptions
 from cobnut.recipe import Recipe
 from cobnut.runtime.bundle import Epoch
-from cobnut.training.callbacks import EpochListener, ReconstructionPictures, Record, WayBack
+from cobnut.training.callbacks import EpochListener, NetworkListener, ReconstructionPictures, Record, Watched, WayBack
+from cobnut.training.features import kept_features
+from cobnut.training.loggers import build_loggers
+from cobnut.training.rebuilding import Rebuilding
+from cobnut.training.sparse import SparsePart
 
 PICTURED = 8
 WAY_BACK, FITTED = "way-back.ckpt", "fitted.ckpt"
@@ -41,55 +43,49 @@ class Fitted:
     best_epoch: int
 
 
-class Rebuilding(LightningModule):
-    """Learning to rebuild good images: the loss, the optimiser and its schedule."""
-
-    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
-        super().__init__()
-        self.network = network
-        self.loss = build_loss(recipe.training.loss)
-        self.options = recipe.training
-
-    def training_step(self, images: Tensor) -> Tensor:
-        """The loss of one batch, uint8 (b, h, w, c)."""
-        return self._log_loss("train_loss", images)
-
-    def validation_step(self, images: Tensor) -> None:
-        """The same loss on images that do not train."""
-        self._log_loss("val_loss", images)
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam, whose rate StepLR lowers."""
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.options.learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, self.options.step_epochs, self.options.step_gamma)
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-    def _log_loss(self, name: str, images: Tensor) -> Tensor:
-        image = to_unit(images)
-        loss = self.loss(self.network(image), image)
-        self.log(name, loss, on_step=False, on_epoch=True, batch_size=len(images))
-        return loss
-
-
 def fit(
-    recipe: Recipe, train: NDArray[np.uint8], validation: NDArray[np.uint8], folder: Path, on_epoch: EpochListener
+    recipe: Recipe,
+    train: NDArray[np.uint8],
+    validation: NDArray[np.uint8],
+    folder: Path,
+    on_epoch: EpochListener,
+    on_network: NetworkListener | None = None,
+    loggers: Sequence[str] = ("tensorboard",),
 ) -> Fitted:
     """Train on ``train`` and stop by ``validation``, both uint8 (n, h, w, c); go on when ``folder`` holds a way back.
 
-    ``folder`` receives TensorBoard logs, reconstructions and the checkpoints. The same recipe and images give the same
+    ``folder`` receives the logs, reconstructions and the checkpoints. The same recipe and images give the same
     weights on the same machine, interrupted or not. Raises :class:`CobnutError` when the loss diverges.
     """
     torch.manual_seed(recipe.seed)
     # Channels last is how the images lie in memory: a tenth faster on a CPU. (torch's stubs do not know the argument.)
     network: nn.Module = build_network(recipe).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # Images that never change need to pass a frozen encoder but once: only what comes after it is trained.
+    keeps_features = isinstance(network, HalfFrozen) and not recipe.changes_images
+    learning = network.learning if isinstance(network, HalfFrozen) and keeps_features else network
     record = Record(recipe.seed, on_epoch)
     if (folder / FITTED).exists():
         record.load_state_dict(_load(folder / FITTED))
     else:
-        _run(Rebuilding(network, recipe), recipe, record, train, validation, folder)
+        features: list[NDArray[np.float32] | None] = [None, None]
+        if isinstance(network, HalfFrozen) and keeps_features:
+            features = [kept_features(network.frozen, images) for images in (train, validation)]
+        training = ImageBatches(train, build_preparation(recipe, is_training=True), features[0])
+        validating = ImageBatches(validation, build_preparation(recipe, is_training=False), features[1])
+        pictures = ReconstructionPictures(
+            build_rebuilding(network, recipe),
+            np.array(validation[:PICTURED]),
+            folder / "reconstructions",
+            recipe.training.picture_epochs,
+        )
+        callbacks: list[Callback] = [record, pictures]
+        if recipe.robust.threshold:
+            callbacks.append(SparsePart(recipe.robust, training))
+        after = [] if on_network is None else [Watched(network, on_network)]
+        _run(Rebuilding(learning, recipe), recipe, training, validating, callbacks, loggers, folder, after)
         with write_whole(folder / FITTED) as partial:
             torch.save(record.state_dict(), partial)
-    network.load_state_dict(record.best_weights)
+    learning.load_state_dict(record.best_weights)
     network = network.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return Fitted(network, record.history, record.best_epoch)
 
@@ -97,26 +93,28 @@ def fit(
 def _run(
     module: Rebuilding,
     recipe: Recipe,
-    record: Record,
-    train: NDArray[np.uint8],
-    validation: NDArray[np.uint8],
+    training: ImageBatches,
+    validating: ImageBatches,
+    callbacks: list[Callback],
+    loggers: Sequence[str],
     folder: Path,
+    after: list[Watched],
 ) -> None:
     """The epochs themselves, from the start or from the way back."""
     options, way_back = recipe.training, folder / WAY_BACK
     if way_back.exists():
         _load(way_back)
-    pictured = np.array(validation[:PICTURED])
     with _quiet(), _deterministic():
         trainer = Trainer(
-            max_epochs=options.epochs,
+            max_epochs=options.epochs_for(len(training)),
             callbacks=[
-                record,
+                *callbacks,
                 EarlyStopping("val_loss", patience=options.patience, mode="min", check_finite=False),
-                ReconstructionPictures(pictured, folder / "reconstructions", options.picture_epochs),
+                *after,  # before the way back: an epoch that was not looked at is done again
                 WayBack(way_back),
             ],
-            logger=TensorBoardLogger(folder, name="tensorboard", version=""),
+            logger=build_loggers(loggers, folder, recipe),
+            precision=_precision(options),
             accelerator="auto",
             devices=1,
             log_every_n_steps=1,
@@ -128,8 +126,8 @@ def _run(
         try:
             trainer.fit(
                 module,
-                batches(train, options.batch_size, recipe.seed),
-                batches(validation, options.batch_size),
+                batches(training, options.batch_size, recipe.seed, shuffle=True),
+                batches(validating, options.batch_size, recipe.seed, shuffle=False),
                 ckpt_path=way_back if way_back.exists() else None,
                 weights_only=True,
             )
@@ -137,10 +135,17 @@ def _run(
             raise KeyboardInterrupt from None
 
 
+def _precision(options: TrainingOptions) -> Literal["32-true", "bf16-mixed"]:
+    """Bfloat16 where it is asked for, or where the processor itself multiplies it: elsewhere it would be slower."""
+    is_native = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
+    is_wanted = options.precision == "bfloat16" or (options.precision == "auto" and is_native)
+    return "bf16-mixed" if is_wanted else "32-true"
+
+
 def _load(path: Path) -> dict[str, Any]:
     """Read a checkpoint of ours; raises :class:`CobnutError` when it is damaged."""
     try:
-        content: dict[str, Any] = torch.load(path, weights_only=True)
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:100]
         raise CobnutError(

@@ -19,10 +19,10 @@ import cobnut
 from cobnut.calibration.threshold import Choice, percentile_threshold
 from cobnut.data.split import FEWEST_HELD_BACK, content_hashes, split_samples
 from cobnut.data.store import kept_images
-from cobnut.errors import CobnutError, DataError
+from cobnut.errors import CobnutError, DataError, RecipeError
 from cobnut.files import write_whole, write_whole_folder
-from cobnut.losses import build_loss
-from cobnut.models import build_network
+from cobnut.losses import build_error, build_loss
+from cobnut.models import build_detector, build_network
 from cobnut.models.detector import Detector
 from cobnut.recipe import Recipe
 from cobnut.records import Sample, Split
@@ -38,8 +38,10 @@ from cobnut.runtime.bundle import (
 )
 from cobnut.runtime.export import export_onnx
 from cobnut.runtime.session import Session
+from cobnut.training.callbacks import NetworkListener
 from cobnut.training.choose import choose
 from cobnut.training.fit import Fitted, fit
+from cobnut.training.loggers import check_loggers
 from cobnut.training.run import Run
 
 
@@ -51,22 +53,29 @@ class Listeners:
     on_image: Callable[[int], None] = field(default=lambda count: None)
     on_epoch: Callable[[Epoch, int], None] = field(default=lambda epoch, best_epoch: None)
     on_stage: Callable[[str], None] = field(default=lambda stage: None)
+    on_detector: Callable[[int, Detector, NDArray[np.uint8]], None] | None = None
+    """After each epoch: its number, the detector as it stands, and the validation images. What it raises ends the
+    training there."""
 
 
 def train(
-    samples: Sequence[Sample], recipe: Recipe, out: Path, resume: bool = False, listeners: Listeners | None = None
+    samples: Sequence[Sample],
+    recipe: Recipe,
+    out: Path,
+    resume: bool = False,
+    listeners: Listeners | None = None,
+    loggers: Sequence[str] = ("tensorboard",),
 ) -> Manifest:
     """Train ``recipe`` on the good images of ``samples`` and write the bundle ``out``, whole or not at all.
 
     With ``resume`` an interrupted training of the same recipe and images goes on to the very result that it would
-    have had; a finished one is left as it is. Raises :class:`CobnutError` when ``out`` is something else, or there is
-    nothing to go on with.
+    have had; a finished one is left as it is. ``loggers`` name who writes the losses down. Raises
+    :class:`CobnutError` when ``out`` is something else, or there is nothing to go on with.
     """
     listeners, started, out = listeners or Listeners(), time.perf_counter(), out.absolute()
+    check_loggers(loggers)
     _refuse_to_overwrite(out)
-    with torch.device("meta"):  # a recipe that cannot be built is refused before any image is read
-        build_network(recipe)
-        build_loss(recipe.training.loss)
+    check_recipe(recipe)
     hashes = content_hashes(samples)
     parts = _deal(samples, recipe, hashes)
     fingerprint: dict[Split, list[str]] = {split: [hashes[path] for path in paths] for split, paths in parts.items()}
@@ -78,23 +87,54 @@ def train(
         split: kept_images(parts[split], fingerprint[split], recipe.image, listeners.on_image)
         for split in ("train", "validation", "calibration")
     }
-    fitted = fit(recipe, images["train"], images["validation"], run.folder, listeners.on_epoch)
-    listeners.on_stage("choosing the percentile and the least area on validation images")
-    choice = choose(Detector(fitted.network, recipe.score, 0.0), recipe, images["validation"])
+    on_network = _watch(listeners, recipe, images["validation"])
+    fitted = fit(recipe, images["train"], images["validation"], run.folder, listeners.on_epoch, on_network, loggers)
+    listeners.on_stage("choosing smoothing, percentile and least area on validation images")
+    detector = build_detector(fitted.network, recipe)
+    resolved, choice = choose(detector, recipe, images["train"], images["validation"])
     listeners.on_stage("exporting and calibrating")
-    resolved = resolve(recipe, choice)
-    manifest = _write_bundle(out, resolved, recipe, choice, fitted, images["calibration"], fingerprint, started)
+    made = _Made(recipe, resolved, choice, fitted, detector, fingerprint)
+    manifest = _write_bundle(out, made, images["calibration"], started)
     run.finish()
     return manifest
 
 
-def resolve(recipe: Recipe, choice: Choice | None) -> Recipe:
-    """The recipe with its automatic options replaced by what was chosen."""
-    if choice is None:
-        return recipe
-    score = recipe.score.model_copy(update={"least_area": choice.least_area})
-    calibration = recipe.calibration.model_copy(update={"q": choice.q})
-    return recipe.model_copy(update={"score": score, "calibration": calibration})
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """All that a bundle is written from: the recipe as it was asked for and as it was resolved, and what came of it."""
+
+    asked: Recipe
+    recipe: Recipe
+    choice: Choice | None
+    fitted: Fitted
+    detector: Detector
+    fingerprint: dict[Split, list[str]]
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse a recipe that cannot be built, at no cost of memory, before any image is read."""
+    with torch.device("meta"):
+        build_network(recipe)
+        build_loss(recipe.training.loss)
+        build_error(recipe.score.error)
+    is_whole = not recipe.patches.size and recipe.corruption.name == "none" and recipe.network.name != "transfer"
+    if recipe.robust.threshold and not is_whole:
+        raise RecipeError(
+            f"robust.threshold = {recipe.robust.threshold}: a sparse part can only be split off images that the "
+            "network gives back whole and unspoilt; set it to 0, or leave out patches, corruption and transfer"
+        )
+
+
+def _watch(listeners: Listeners, recipe: Recipe, validation: NDArray[np.uint8]) -> NetworkListener | None:
+    on_detector = listeners.on_detector
+    if on_detector is None:
+        return None
+
+    def watch(epoch: int, network: nn.Module) -> None:
+        detector = build_detector(network, recipe).to(next(network.parameters()).device)
+        on_detector(epoch, detector, validation)
+
+    return watch
 
 
 def _deal(samples: Sequence[Sample], recipe: Recipe, hashes: dict[Path, str]) -> dict[Split, list[Path]]:
@@ -118,22 +158,13 @@ def _refuse_to_overwrite(out: Path) -> None:
         raise CobnutError(f"{out}: exists and is not just a bundle; choose another --out, it will not be overwritten")
 
 
-def _write_bundle(
-    out: Path,
-    recipe: Recipe,
-    asked: Recipe,
-    choice: Choice | None,
-    fitted: Fitted,
-    calibration: NDArray[np.uint8],
-    fingerprint: dict[Split, list[str]],
-    started: float,
-) -> Manifest:
+def _write_bundle(out: Path, made: _Made, calibration: NDArray[np.uint8], started: float) -> Manifest:
+    recipe, fitted, detector = made.recipe, made.fitted, made.detector
     assert isinstance(recipe.calibration.q, float)
     assert isinstance(recipe.score.least_area, float)
-    detector = Detector(fitted.network, recipe.score, recipe.score.least_area)
     with write_whole_folder(out) as folder:
         with write_whole(folder / WEIGHTS) as partial:
-            save_file(fitted.network.state_dict(), partial)
+            save_file(weights_of(fitted.network, detector), partial)
         export_onnx(detector, calibration[:16], folder / MODEL)
         maps, scores = _judge(folder / MODEL, calibration)
         manifest = Manifest(
@@ -141,11 +172,11 @@ def _write_bundle(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=_versions(),
             recipe=recipe,
-            asked={"q": asked.calibration.q, "least_area": asked.score.least_area},
+            asked=made.asked.automatic(),
             threshold=percentile_threshold(maps, recipe.calibration.q),
-            choice=choice.as_dict() if choice else None,
+            choice=made.choice.as_dict() if made.choice else None,
             calibration_scores=[float(score) for score in scores],
-            fingerprint=fingerprint,
+            fingerprint=made.fingerprint,
             history=fitted.history,
             best_epoch=fitted.best_epoch,
             parameters=count_parameters(fitted.network),
@@ -156,9 +187,15 @@ def _write_bundle(
     return manifest
 
 
+def weights_of(network: nn.Module, detector: Detector) -> dict[str, torch.Tensor]:
+    """The numbers that another training can go on from: the network's, and the typical error where there is one."""
+    typical = {} if detector.typical is None else {"typical": detector.typical}
+    return {**network.state_dict(), **typical}
+
+
 def count_parameters(network: nn.Module) -> int:
     """Numbers that the network learns."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 def _judge(model: Path, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
