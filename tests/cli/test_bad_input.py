@@ -47,6 +47,8 @@ def place(tmp_path: Path, parts: Path, bundle: Path, monkeypatch: pytest.MonkeyP
     Path("binary.csv").write_bytes(bytes(range(128, 256)))
     Path("only-header.csv").write_text("path,label\n")
     Path("flat.toml").write_text("image = 5\n")
+    Path("unknown-space.toml").write_text("training.epoch = [1, 2]\n")
+    Path("size-space.toml").write_text("image.size = [96, 100]\n")
     rows = [f"parts/train/good/{index:03}.png,good,{'calibration' if index == 0 else ''}" for index in range(24)]
     Path("one-calibrates.csv").write_text("\n".join(["path,label,split", *rows]))
     Path("photos.run").mkdir()
@@ -70,6 +72,8 @@ def place(tmp_path: Path, parts: Path, bundle: Path, monkeypatch: pytest.MonkeyP
 
 
 TRAIN = ["train", "--out", "new.cobnut"]
+TUNE = ["tune", "--out", "tuning"]
+STUDY = ["study", "--out", "night"]
 COMMANDS: list[tuple[list[str], str]] = [
     # data sets
     (["data", "nowhere"], "nowhere: no such folder"),
@@ -129,6 +133,17 @@ COMMANDS: list[tuple[list[str], str]] = [
     (["train", "parts", "--out", "no-layout"], "no-layout: exists and is not just a bundle"),
     (["train", "parts", "--out", "a-file"], "a-file: exists and is not just a bundle"),
     (["train", "parts", "--out", "a-file/new.cobnut"], "a file stands where a folder is needed"),
+    # tuning
+    ([*TUNE, "nowhere"], "nowhere: no such folder"),
+    ([*TUNE, "parts", "--recipe", "cat"], "recipe 'cat': there is none"),
+    ([*TUNE, "parts", "--space", "nowhere.toml"], "space nowhere.toml: there is no such file"),
+    ([*TUNE, "parts", "--space", "broken.toml"], "space broken.toml: not valid TOML"),
+    ([*TUNE, "parts", "--space", "unknown-space.toml"], "there is no option 'training.epoch'; did you mean training.e"),
+    ([*TUNE, "parts", "--space", "size-space.toml"], "image.size = 100: network dense needs a multiple of 8"),
+    ([*TUNE, "parts", "--storage", "nosql://host"], "--storage nosql:…: cannot be opened"),
+    ([*TUNE, "parts", "--weights", "nowhere"], "--weights nowhere: there is no such folder"),
+    (["tune", "parts", "--out", "no-layout"], "no-layout: exists and is not the folder of a tuning"),
+    (["tune", "parts", "--out", "a-file"], "a-file: a file stands where a folder is needed"),
     # bundles
     (["evaluate", "nowhere", "parts"], "nowhere: no such bundle; `cobnut train` makes one"),
     (["evaluate", "empty", "parts"], "empty: is not a bundle"),
@@ -152,6 +167,18 @@ COMMANDS: list[tuple[list[str], str]] = [
         ["inspect", "ok.cobnut", "parts", "--out", "rows.csv", "--maps", "a-file"],
         "a file stands where a folder is needed",
     ),
+    # studies
+    ([*STUDY], "name at least one data set, for example cobnut study photos/hazelnut"),
+    ([*STUDY, "nowhere"], "nowhere: no such folder"),
+    ([*STUDY, "few"], "few: holds no defective test image"),
+    ([*STUDY, "parts", "parts"], "two data sets named parts; rename one of the folders"),
+    ([*STUDY, "parts", "--recipes", "cae,cat"], "recipe 'cat': there is none; valid are cae"),
+    ([*STUDY, "parts", "--recipes", "cae", "--recipes", "cae"], "cae and cae: two recipes named cae"),
+    ([*STUDY, "parts", "--recipes", "loss.toml"], "training.loss.hinge: there is no such loss"),
+    ([*STUDY, "parts", "--set", "training.epoch=1"], "did you mean training.epochs"),
+    (["study", "parts", "--out", "a-file"], "a-file: a file stands where a folder is needed"),
+    (["study", "parts", "--out", "a-file/new"], "a file stands where a folder is needed"),
+    (["study", "parts", "--out", "no-layout"], "no-layout: exists and is not the folder of a study"),
     # the rest
     (["recipes", "cat"], "recipe 'cat': there is none"),
     (["parts", "--out", "parts"], "parts: is not an empty folder; name another"),
@@ -182,11 +209,13 @@ def test_a_mistake_is_told_in_one_line(place: Path, run: Callable[..., Run], wor
 
 USAGE: list[tuple[list[str], str]] = [
     (["trian"], "No such command 'trian'"),
-    (["trian"], "valid are demo, train, evaluate, inspect, data, parts, download, recipes"),
+    (["trian"], "valid are demo, train, evaluate, inspect, study, data, parts, download, recipes"),
     (["train", "parts"], "Missing option '--out'"),
     (["train", "parts", "--out", "x", "--epochs", "3"], "No such option"),
     (["train", "parts", "--out", "x", "--epochs", "3"], "valid are --out, --recipe, --good, --defective, --set"),
     (["train", "parts", "--out", "x", "--seed", "-1"], "Invalid value for '--seed'"),
+    (["study", "parts"], "Missing option '--out'"),
+    (["study", "parts", "--out", "x", "--seeds", "0"], "Invalid value for '--seeds'"),
     (["evaluate"], "Missing argument 'BUNDLE'"),
     (["inspect", "ok.cobnut"], "Missing argument 'IMAGE|DIR'"),
     (["parts", "--out", "x", "--side", "8"], "Invalid value for '--side'"),

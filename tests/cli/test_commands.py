@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from cobnut.errors import CobnutError
 from cobnut.runtime.bundle import read_manifest
 from program import TINY, Run
 
@@ -141,6 +142,30 @@ def test_ctrl_c_says_that_nothing_is_lost(parts: Path, tmp_path: Path) -> None:
     assert "Traceback" not in told
 
 
+def test_a_study_compares_recipes_and_a_second_time_trains_nothing(
+    run: Callable[..., Run], parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "flat.toml").write_text('name = "flat"\n[training.loss]\nl1 = 1.0\n')
+    words = ["study", parts, "--recipes", f"cae,{tmp_path / 'flat.toml'}", "--seeds", 1, "--out", tmp_path / "night"]
+    done = run(*words, *TINY_OPTIONS)
+    assert done.code == 0, done.err
+    assert "2 of 2  parts, flat, seed 0: accuracy" in done.err
+    assert "By AUROC" in done.out
+    assert "parts: 10 good images, 8 defective images" in done.out
+    for name in ("report.html", "results.csv", "results.json", "results.md"):
+        assert (tmp_path / "night" / name).stat().st_size > 200
+    assert "2 of 2 trainings are done already" in run(*words, *TINY_OPTIONS).err
+    monkeypatch.setattr("cobnut.study.study.train", lambda *_: (_ for _ in ()).throw(CobnutError("diverged")))
+    extended = run(*words, "--seeds", 2, *TINY_OPTIONS)
+    assert extended.code == 3
+    assert "failed: parts, flat, seed 1: diverged" in extended.err
+    assert "diverged" in (tmp_path / "night" / "report.html").read_text(encoding="utf-8")
+    monkeypatch.setattr("cobnut.study.study.train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    interrupted = run(*words, "--seeds", 2, *TINY_OPTIONS)
+    assert interrupted.code == 130
+    assert interrupted.err.strip().splitlines()[-1].endswith("the same command goes on with the study where it was")
+
+
 def test_data_tells_counts_and_draws_a_picture(run: Callable[..., Run], parts: Path, tmp_path: Path) -> None:
     done = run("data", parts, "--picture", tmp_path / "sheet.png")
     assert done.code == 0, done.err
@@ -172,7 +197,7 @@ def test_recipes_lists_names_and_every_option(run: Callable[..., Run]) -> None:
 
 
 def test_the_help_of_every_verb_gives_an_example_or_a_hint(run: Callable[..., Run]) -> None:
-    for verb in ("train", "evaluate", "inspect", "data", "parts", "download"):
+    for verb in ("train", "evaluate", "inspect", "study", "data", "parts", "download"):
         assert f"Example: cobnut {verb} " in run(verb, "--help").out
 
 

@@ -48,7 +48,7 @@ def blind_judge() -> Judge:
 @pytest.fixture
 def manifest() -> Manifest:
     return Manifest(
-        format=1,
+        format=2,
         created="2026-03-09T10:11:12+00:00",
         versions={"cobnut": "0.1.0", "onnxruntime": "1.30"},
         recipe=parse_recipe(
@@ -60,7 +60,16 @@ def manifest() -> Manifest:
         calibration_scores=[0.01, 0.012],
         fingerprint={"train": ["a", "b"], "validation": ["c"], "calibration": ["d", "e"], "test": []},
         history=[
-            Epoch(epoch=n, train_loss=0.1 / n, val_loss=0.12 / n, learning_rate=0.001, seconds=1) for n in range(1, 6)
+            Epoch(
+                epoch=n,
+                train_loss=0.1 / n,
+                val_loss=0.12 / n,
+                train_mse=0.01,
+                val_mse=0.01,
+                learning_rate=0.001,
+                seconds=1,
+            )
+            for n in range(1, 6)
         ],
         best_epoch=4,
         parameters=12345,

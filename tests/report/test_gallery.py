@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cobnut.evaluation.evaluate import Judged
-from cobnut.recipe import ImageOptions
+from cobnut.options import ImageOptions
 from cobnut.records import Sample
 from cobnut.report import gallery
 

@@ -9,11 +9,16 @@ from typing import Annotated, Any
 import typer
 
 import cobnut
-from cobnut.cli import data, inspecting, recipes, training
+from cobnut.cli import data, inspecting, recipes, study, training, tuning
 from cobnut.cli.terminal import complain
 from cobnut.errors import CobnutError
 
 _INTERRUPTED = 130
+_GOES_ON = {
+    "train": "`cobnut train … --resume` goes on with a training",
+    "study": "the same command goes on with the study where it was",
+    "tune": "the same command goes on with the tuning where it was",
+}
 # Typer brings a click of its own in newer versions: this is the UsageError of whichever it uses.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
@@ -46,6 +51,8 @@ def _program(
 
 training.register(app)
 inspecting.register(app)
+study.register(app)
+tuning.register(app)
 data.register(app)
 recipes.register(app)
 
@@ -63,7 +70,8 @@ def main() -> None:
         _complain_of_system(error)
         code = 2
     if code == _INTERRUPTED:
-        complain("interrupted; what was written is whole, and `cobnut train … --resume` goes on with a training")
+        verb = sys.argv[1] if len(sys.argv) > 1 else ""
+        complain(f"interrupted; what was written is whole, and {_GOES_ON.get(verb, _GOES_ON['train'])}")
     sys.exit(code)
 
 

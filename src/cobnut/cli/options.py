@@ -1,5 +1,6 @@
 """The options that several commands share, each with its one help text."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,36 @@ Defective = Annotated[
 Bundle = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="The bundle that `cobnut train` wrote.", show_default=False)
 ]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change an option of the recipe; `cobnut recipes NAME` lists them. Repeatable.",
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="DIR",
+        envvar="COBNUT_WEIGHTS",
+        help="Folder with weights of pretrained encoders, NAME.safetensors by their timm names.",
+        show_default=False,
+    ),
+]
+
+
+def use_weights(folder: Path | None) -> None:
+    """Let encoders look for their weights in ``folder``; raises :class:`CobnutError` when there is no such folder."""
+    from cobnut.errors import CobnutError
+
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise CobnutError(f"--weights {folder}: there is no such folder; name the one that holds NAME.safetensors")
+    os.environ["COBNUT_WEIGHTS"] = str(folder)
 
 
 def name_of(data: Path | None, good: Path | None) -> str:

@@ -28,11 +28,11 @@ def recipes(
 
     if name is None:
         for each in recipe_names():
-            out.print(f"{each:<14} {read_recipe(each).about}", markup=False)
+            out.print(f"{each:<16} {read_recipe(each).about}", markup=False)
         return
     recipe = read_recipe(name)
     out.print(f"# {recipe.about}" if recipe.about else f"# {recipe.name}", markup=False)
-    for key, _, description in option_rows():
+    for key, _, description in option_rows(recipe.network.name):
         value = recipe.model_dump(mode="json")
         for part in key.split("."):
             value = value[part]

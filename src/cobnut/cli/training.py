@@ -1,5 +1,6 @@
 """`cobnut train` and `cobnut demo`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from cobnut.runtime.bundle import Epoch, Manifest
 
 DEFAULT_RECIPE = "cae"
+DEFAULT_LOGGERS = ("tensorboard",)
 FEW = 20
 # The rendered parts are learned in fewer epochs than most, so that the demo ends while one watches.
 DEMO_SETTINGS = ("training.epochs=110", "training.step_epochs=45")
@@ -34,37 +36,42 @@ def train(
     ] = DEFAULT_RECIPE,
     good: options.Good = None,
     defective: options.Defective = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change an option of the recipe; `cobnut recipes NAME` lists them. Repeatable.",
-        ),
-    ] = None,
+    settings: options.Settings = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of split, weights and order; the same seed gives the same detector.")
     ] = None,
+    weights: options.Weights = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted training of this bundle.")
     ] = False,
+    loggers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--logger",
+            metavar="NAME",
+            help="Who writes the losses down: tensorboard (the default), mlflow, csv or none. Repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Train a detector on good images and write it as a bundle.
 
     The good images are parted into training, validation, calibration and, where the data set brings few good test
-    images, test. Defective images are never looked at. Logs (TensorBoard) and reconstructions stand in OUT.run while
-    it trains.
+    images, test. Defective images are never looked at. Logs and reconstructions stand in OUT.run; MLflow's go to
+    $MLFLOW_TRACKING_URI where that is set.
 
     Example: cobnut train photos/hazelnut --recipe cae --out hazelnut.cobnut
     """
     from cobnut.data.layouts import read_dataset
     from cobnut.errors import require_extra
     from cobnut.recipe import read_recipe
+    from cobnut.training.loggers import check_loggers
 
+    options.use_weights(weights)
     checked = read_recipe(recipe, settings or (), seed)
+    check_loggers(loggers or ())
     samples = read_dataset(data, good, defective)
     require_extra("torch", "train", "training")
-    manifest = run_training(samples, checked, out_path, resume)
+    manifest = run_training(samples, checked, out_path, resume, loggers or DEFAULT_LOGGERS)
     _remark_on_few(manifest)
     out.print(f"bundle     {out_path}", markup=False)
     out.print(f"threshold  {manifest.threshold:.4g}  ({describe_decision(manifest)})", markup=False)
@@ -100,25 +107,33 @@ def demo(
     run_evaluation(bundle, samples, "rendered parts", report=report, json_file=out_path / "figures.json")
 
 
-def run_training(samples: "list[Sample]", recipe: "Recipe", bundle: Path, resume: bool = False) -> "Manifest":
+def run_training(
+    samples: "list[Sample]",
+    recipe: "Recipe",
+    bundle: Path,
+    resume: bool = False,
+    loggers: Sequence[str] = DEFAULT_LOGGERS,
+) -> "Manifest":
     """Train with the terminal's bars and remarks."""
     with progress("loading the training software"):
         from cobnut.training.train import Listeners, train
 
     with progress("reading images") as bar:
-        task = bar.task_ids[0]
+        task, epochs = bar.task_ids[0], recipe.training.epochs
 
         def on_split(counts: "dict[Split, int]") -> None:
+            nonlocal epochs
+            epochs = recipe.training.epochs_for(counts["train"])
             remark("good images: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
             bar.update(task, total=counts["train"] + counts["validation"] + counts["calibration"])
 
         def on_epoch(epoch: "Epoch", best_epoch: int) -> None:
             if epoch.epoch == 1 or bar.tasks[task].description != "training":
-                bar.update(task, description="training", completed=0, total=recipe.training.epochs)
+                bar.update(task, description="training", completed=0, total=epochs)
             losses = f"loss {epoch.train_loss:.5f}  validation {epoch.val_loss:.5f}  best epoch {best_epoch}"
             bar.update(task, completed=epoch.epoch, remark=losses)
             if not bar.console.is_terminal and (epoch.epoch == 1 or epoch.epoch % 10 == 0):
-                remark(f"epoch {epoch.epoch}/{recipe.training.epochs}  {losses}")
+                remark(f"epoch {epoch.epoch}/{epochs}  {losses}")
 
         listeners = Listeners(
             on_split=on_split,
@@ -126,7 +141,7 @@ def run_training(samples: "list[Sample]", recipe: "Recipe", bundle: Path, resume
             on_epoch=on_epoch,
             on_stage=lambda stage: bar.update(task, description=stage, completed=0, total=None, remark=""),
         )
-        return train(samples, recipe, bundle, resume, listeners)
+        return train(samples, recipe, bundle, resume, listeners, loggers)
 
 
 def _remark_on_few(manifest: "Manifest") -> None:

@@ -115,7 +115,7 @@ def evaluate(
     """
     started = time.perf_counter()
     inspector = Inspector(bundle)
-    test, held_out = _test_samples(samples, inspector.manifest, allow_leaks)
+    test, held_out = test_samples(samples, inspector.manifest, allow_leaks)
     judged, pixels, unreadable = _judge(inspector, test, on_progress)
     if not judged:
         raise DataError(f"{data}: none of the {len(test)} test images can be read; `cobnut data` tells why")
@@ -135,7 +135,7 @@ def evaluate(
     )
 
 
-def _test_samples(samples: Sequence[Sample], manifest: Manifest, allow_leaks: bool) -> tuple[list[Sample], int]:
+def test_samples(samples: Sequence[Sample], manifest: Manifest, allow_leaks: bool) -> tuple[list[Sample], int]:
     """The test images and the good ones not seen in the making, by content; how many of them were held out."""
     hashes = content_hashes(samples)
     used: set[str] = {

@@ -15,8 +15,8 @@ from PIL import Image
 from cobnut.data.images import read_full_image, read_mask, resize_map
 from cobnut.errors import ImageError
 from cobnut.evaluation.evaluate import Judged
+from cobnut.options import ImageOptions
 from cobnut.pictures import Picture, heat, outline, overlay, resized, resized_mask
-from cobnut.recipe import ImageOptions
 from cobnut.records import Sample, Verdict
 from cobnut.report.words import amount, times
 
@@ -150,15 +150,15 @@ def _shots(sample: Sample, name: str, inspector: Inspects, options: ImageOptions
         return
     shape, threshold = (image.shape[0], image.shape[1]), verdict.threshold
     values = resize_map(verdict.anomaly_map, shape)
-    yield Shot("Image", f"Photograph {name}", _embed(image))
+    yield Shot("Image", f"Photograph {name}", embed(image))
     yield _truth(sample, name, image)
     if verdict.reconstruction is not None:
-        yield Shot("Reconstruction", f"Reconstruction of {name}", _embed(resized(verdict.reconstruction, shape)))
+        yield Shot("Reconstruction", f"Reconstruction of {name}", embed(resized(verdict.reconstruction, shape)))
     # The root shows what is far below the threshold too; the threshold itself lies at 71 % of the scale.
     roots = heat(np.sqrt(np.clip(values, 0, None)), 0, math.sqrt(2 * max(threshold, _TINY)))
-    yield Shot("Anomaly map", f"Anomaly map of {name}", _embed(roots))
+    yield Shot("Anomaly map", f"Anomaly map of {name}", embed(roots))
     heading = "Above threshold" if (values > threshold).any() else "Above threshold: nothing"
-    yield Shot(heading, f"{name} with what lies above the threshold marked", _embed(overlay(image, values, threshold)))
+    yield Shot(heading, f"{name} with what lies above the threshold marked", embed(overlay(image, values, threshold)))
 
 
 def _truth(sample: Sample, name: str, image: Picture) -> Shot:
@@ -170,11 +170,11 @@ def _truth(sample: Sample, name: str, image: Picture) -> Shot:
         mask = resized_mask(read_mask(sample.mask_path), (image.shape[0], image.shape[1]))
     except ImageError:
         return Shot("Truth", "", words="mask cannot be read")
-    return Shot("Truth", f"{name} with its true defect outlined", _embed(outline(image, mask)))
+    return Shot("Truth", f"{name} with its true defect outlined", embed(outline(image, mask)))
 
 
-def _embed(picture: Picture) -> str:
+def embed(picture: Picture, quality: int = QUALITY) -> str:
     """A picture as the data URL of a JPEG, colours at full resolution so that thin lines stay crisp."""
     encoded = BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(encoded, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    Image.fromarray(np.ascontiguousarray(picture)).save(encoded, "JPEG", quality=quality, subsampling=0, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode('ascii')}"

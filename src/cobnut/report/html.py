@@ -1,13 +1,10 @@
 """The report: one HTML file that holds all it shows, needs no network and can be sent to a customer."""
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cobnut.evaluation.evaluate import Evaluation
@@ -15,7 +12,8 @@ from cobnut.files import write_whole
 from cobnut.report import words
 from cobnut.report.gallery import Inspects, build_groups
 from cobnut.report.making import choice_text, decision_text, fact_rows, option_values, threshold_text
-from cobnut.report.plots import plot_loss, plot_precision_recall, plot_roc, plot_scores
+from cobnut.report.page import render_page
+from cobnut.report.plots.evaluation import plot_loss, plot_precision_recall, plot_roc, plot_scores
 from cobnut.report.tables import (
     FURTHER,
     MEANINGS,
@@ -42,28 +40,18 @@ def write_report(evaluation: Evaluation, inspector: Inspects, path: Path) -> Non
 
 def render_report(evaluation: Evaluation, inspector: Inspects) -> str:
     """The report as text."""
-    environment = Environment(
-        loader=PackageLoader("cobnut.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script = _source(environment, "report.js")
-    return environment.get_template("report.html").render(
-        evaluation=evaluation,
-        manifest=evaluation.manifest,
-        style=Markup(_source(environment, "report.css")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    values = {
+        "evaluation": evaluation,
+        "manifest": evaluation.manifest,
         **_head(evaluation),
         **_tables(evaluation),
-        plots={name: Markup(svg) for name, svg in _plots(evaluation)},
-        groups=build_groups(
+        "plots": {name: Markup(svg) for name, svg in _plots(evaluation)},
+        "groups": build_groups(
             evaluation.judged, inspector, evaluation.manifest.threshold, evaluation.manifest.recipe.image
         ),
         **_making(evaluation),
-    )
+    }
+    return render_page("report.html", values)
 
 
 def scores_by_class(evaluation: Evaluation) -> dict[str, list[float]]:
@@ -125,8 +113,3 @@ def _plots(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
         yield "precision_recall", plot_precision_recall(good, defective, manifest.threshold, precision)
     if manifest.history:
         yield "loss", plot_loss(manifest.history, manifest.best_epoch)
-
-
-def _source(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cobnut.recipe import Options
+from cobnut.options import Options
 from cobnut.report.words import THIN, amount, count, day, duration, percent
 from cobnut.runtime.bundle import Manifest
 

@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cobnut.data.images import image_facts, read_full_image, read_mask
 from cobnut.errors import ImageError
+from cobnut.options import ImageOptions
 from cobnut.pictures import Picture, letterboxed, outline, resized_mask, save_picture, tint
-from cobnut.recipe import ImageOptions
 from cobnut.records import Sample
 
 MOST = 6

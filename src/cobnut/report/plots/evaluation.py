@@ -1,39 +1,15 @@
-"""Plots as SVG text for a page: the only file that knows matplotlib.
+"""The plots of one evaluation: losses, scores, ROC and precision over recall."""
 
-Colours are CSS variables of the page with a fallback, so one plot suits light and dark; text stays text, in the page's
-own font; ids carry the plot's name, so several plots can stand in one page.
-"""
-
-import re
-import warnings
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cobnut.report.plots.svg import DEFECTIVE, FAINT, GOOD, INK, Values, draw_svg, scale_by_spread
 from cobnut.report.words import amount, share
 from cobnut.runtime.bundle import Epoch
 
-Values = Sequence[float] | NDArray[np.floating]
-GOOD, DEFECTIVE, INK, FAINT = "#010101", "#010102", "#010103", "#010104"
-# matplotlib wants a colour, the page its variable: each stand-in is replaced in the finished SVG.
-_PAGE_COLOURS = {
-    GOOD: "var(--good, #2878b5)",
-    DEFECTIVE: "var(--bad, #d2601a)",
-    INK: "var(--ink, #808080)",
-    FAINT: "var(--faint, #b0b0b0)",
-}
-_SETTINGS: dict[Any, Any] = {
-    "svg.fonttype": "none", "svg.hashsalt": "cobnut", "svg.id": None, "text.usetex": False, "text.parse_math": False,
-    "font.size": 9, "font.family": "sans-serif", "axes.unicode_minus": True,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": FAINT, "axes.labelcolor": INK,
-    "axes.grid": True, "axes.axisbelow": True, "grid.color": FAINT, "grid.alpha": 0.35, "grid.linewidth": 0.6,
-    "text.color": INK, "xtick.color": FAINT, "ytick.color": FAINT, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
-    "axes.facecolor": "none", "figure.facecolor": "none", "lines.linewidth": 1.6, "lines.solid_capstyle": "round",
-    "path.simplify": True,
-}  # fmt: skip
 _WIDE_SPREAD = 8
 _MOST_DOTS = 300
 _LONGEST_NAME = 26
@@ -52,12 +28,12 @@ def plot_loss(history: Sequence[Epoch], best_epoch: int) -> str:
         axes.plot([e.epoch for e in best], [e.val_loss for e in best], "o", color=DEFECTIVE, markersize=6)
         axes.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=(0, (2, 3)))
         axes.set_title(f"best epoch {best_epoch} of {len(history)}", loc="right", fontsize=9)
-        _scale_by_spread(axes, "y", np.concatenate([np.asarray(v) for v in losses.values()]), 5)
+        scale_by_spread(axes, "y", np.concatenate([np.asarray(v) for v in losses.values()]), 5)
         axes.set(xlabel="epoch", ylabel="loss")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False)
 
-    return _svg("loss", (4.6, 3.0), draw, f"Training and validation loss over {len(history)} epochs")
+    return draw_svg("loss", (4.6, 3.0), draw, f"Training and validation loss over {len(history)} epochs")
 
 
 def plot_scores(scores: Mapping[str, Values], threshold: float) -> str:
@@ -68,7 +44,7 @@ def plot_scores(scores: Mapping[str, Values], threshold: float) -> str:
     def draw(figure: Any) -> None:
         heights = [2.2, 0.55 * len(classes) + 0.2]
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=heights)
-        _scale_by_spread(below, "x", everything, _WIDE_SPREAD)
+        scale_by_spread(below, "x", everything, _WIDE_SPREAD)
         _draw_histograms(above, classes, threshold)
         _draw_strips(below, classes, threshold)
         for axes in (above, below):
@@ -77,7 +53,7 @@ def plot_scores(scores: Mapping[str, Values], threshold: float) -> str:
         below.set_xlabel("score of the image, higher is worse; × marks a wrong decision")
 
     size = (9.4, 2.0 + 0.38 * len(classes))
-    return _svg("scores", size, draw, f"Scores of {len(classes)} classes of images against the threshold")
+    return draw_svg("scores", size, draw, f"Scores of {len(classes)} classes of images against the threshold")
 
 
 def plot_roc(good: Values, defective: Values, threshold: float, area: float) -> str:
@@ -95,7 +71,7 @@ def plot_roc(good: Values, defective: Values, threshold: float, area: float) -> 
         _frame_rates(axes)
         axes.text(0.97, 0.06, f"AUROC {share(area)}", ha="right", fontsize=11, fontweight="bold")
 
-    return _svg("roc", (3.9, 3.4), draw, f"ROC curve, area {share(area)}")
+    return draw_svg("roc", (3.9, 3.4), draw, f"ROC curve, area {share(area)}")
 
 
 def plot_precision_recall(good: Values, defective: Values, threshold: float, area: float) -> str:
@@ -116,7 +92,7 @@ def plot_precision_recall(good: Values, defective: Values, threshold: float, are
         _frame_rates(axes)
         axes.text(0.03, 0.06, f"average precision {share(area)}", fontsize=11, fontweight="bold")
 
-    return _svg("precision-recall", (3.9, 3.4), draw, f"Precision over recall, average precision {share(area)}")
+    return draw_svg("precision-recall", (3.9, 3.4), draw, f"Precision over recall, average precision {share(area)}")
 
 
 def _draw_histograms(axes: Any, classes: Mapping[str, NDArray[np.float64]], threshold: float) -> None:
@@ -197,19 +173,6 @@ def _thinned(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(ordered[np.linspace(0, len(ordered) - 1, _MOST_DOTS).round().astype(int)])
 
 
-def _scale_by_spread(axes: Any, axis: str, values: NDArray[np.float64], factor: float) -> None:
-    """A log scale, with plain numbers at it, for positive values that spread over more than ``factor``."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    if values.min() <= 0 or values.max() <= factor * values.min():
-        return
-    axes.set(**{f"{axis}scale": "log"})
-    scale = getattr(axes, f"{axis}axis")
-    scale.set_major_locator(LogLocator(subs=(1, 2, 5) if values.max() < 200 * values.min() else (1,)))
-    scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    scale.set_minor_formatter(NullFormatter())
-
-
 def _name_threshold(axes: Any, threshold: float) -> None:
     low, high = axes.get_xlim()
     place = axes.transData.transform([(low, 0), (threshold, 0), (high, 0)])[:, 0]
@@ -223,35 +186,3 @@ def _name_threshold(axes: Any, threshold: float) -> None:
 def _short(name: str) -> str:
     plain = "".join(character if character.isprintable() else "?" for character in name)
     return plain if len(plain) <= _LONGEST_NAME else plain[: _LONGEST_NAME - 1] + "…"
-
-
-def _svg(name: str, size: tuple[float, float], draw: Any, description: str) -> str:
-    """Draw on a figure of ``size`` (inches) and give it as SVG text for a page; ``draw`` takes the figure."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with rc_context(_SETTINGS), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the page's own font draws the text
-        figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasSVG(figure)
-        draw(figure)
-        text = StringIO()
-        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return _fit_for_page(text.getvalue(), name, description)
-
-
-def _fit_for_page(text: str, name: str, description: str) -> str:
-    """One <svg> without prolog, comments and outside references; ids start with ``name``, colours are the page's."""
-    text = re.sub(r"<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    box = re.search(r'viewBox="[^"]*"', text)
-    assert box is not None
-    opening = f'<svg class="plot" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{description}" {box[0]}>'
-    text = re.sub(r"<svg\b[^>]*>", opening, text, count=1)
-    for before, after in (('id="', f'id="{name}-'), ('xlink:href="#', f'href="#{name}-'), ("url(#", f"url(#{name}-")):
-        text = re.sub(rf"(?<=\s){re.escape(before)}|(?<=[\"' ]){re.escape(before)}", after, text)
-    for stand_in, colour in _PAGE_COLOURS.items():
-        text = text.replace(stand_in, colour)
-    return re.sub(r"\n\s*\n+", "\n", text).strip()

@@ -5,14 +5,22 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from cobnut.report.plots import plot_loss, plot_precision_recall, plot_roc, plot_scores
+from cobnut.report.plots.evaluation import plot_loss, plot_precision_recall, plot_roc, plot_scores
 from cobnut.runtime.bundle import Epoch
 
 GOOD, DEFECTIVE = [0.010, 0.012, 0.019, 0.030], [0.011, 0.05, 0.3]
 
 
 def epoch(number: int, loss: float) -> Epoch:
-    return Epoch(epoch=number, train_loss=loss, val_loss=1.1 * loss, learning_rate=0.001, seconds=0.5)
+    return Epoch(
+        epoch=number,
+        train_loss=loss,
+        val_loss=1.1 * loss,
+        train_mse=loss,
+        val_mse=loss,
+        learning_rate=0.001,
+        seconds=0.5,
+    )
 
 
 def plots() -> dict[str, str]:

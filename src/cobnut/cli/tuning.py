@@ -1,0 +1,204 @@
+"""`cobnut tune`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cobnut.cli import options
+from cobnut.cli.terminal import err, out, progress, remark
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from cobnut.evaluation.trials import TrialRow, Tuning
+    from cobnut.recipe import Recipe
+    from cobnut.records import Sample
+    from cobnut.study.ledger import Ledger
+    from cobnut.study.space import Space
+    from cobnut.study.tune import Task
+    from cobnut.training.train import Listeners
+
+DEFAULT_RECIPE = "cae"
+BEST, PAGE, ROWS, ENDING = "best.toml", "page.html", "trials.csv", "ending.lock"
+
+SpaceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--space",
+        metavar="FILE.toml",
+        help="What is searched: a line per option, a list of choices or a range. Default: a space that fits the "
+        "recipe's network, without the options that --set fixes.",
+        show_default=False,
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        help="Database for workers on several machines, such as postgresql://…; default: SQLite in OUT.",
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb of this file."""
+    app.command("tune")(tune)
+
+
+def tune(
+    data: options.Data = None,
+    *,
+    out_path: Annotated[
+        Path, typer.Option("--out", help="Folder of the tuning; one that is there goes on.", show_default=False)
+    ],
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="The recipe to begin with: a name that `cobnut recipes` lists, or a file.")
+    ] = DEFAULT_RECIPE,
+    good: options.Good = None,
+    defective: options.Defective = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, whoever works at them; more go on later.")] = 30,
+    space: SpaceFile = None,
+    storage: Storage = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search and of every training.")] = None,
+    settings: options.Settings = None,
+    weights: options.Weights = None,
+    no_truth: Annotated[
+        bool, typer.Option("--no-truth", help="Do not look at the test images, not even at the end.")
+    ] = False,
+) -> None:
+    """Search the settings of a recipe that tell good images best from the same images with synthetic defects.
+
+    The test images are put aside: each trial trains as `cobnut train` does and is judged on good validation images.
+    Trainings that lag behind are pruned. The first trial is the recipe as it is. When all is chosen, the test is looked
+    at once, to show how well the synthetic defects stood for the real ones.
+
+    The same command goes on with a tuning that was interrupted or killed; in several terminals it shares the trials.
+    A space of your own is a TOML file such as
+
+        "network.latent" = { low = 8, high = 256, log = true }
+
+        "network.widths" = [[8, 16, 32], [16, 32, 64]]
+
+    OUT receives best.toml, page.html, trials.csv, and each trial's detector as a bundle.
+
+    Example: cobnut tune photos/hazelnut --recipe cae --trials 30 --out tuning
+    """
+    from cobnut.data.layouts import read_dataset
+    from cobnut.recipe import read_recipe
+
+    options.use_weights(weights)
+    checked = read_recipe(recipe, settings or (), seed)
+    samples = read_dataset(data, good, defective)
+    _load_software()
+    from cobnut.study.ledger import fingerprint, open_ledger
+    from cobnut.study.space import read_space
+    from cobnut.study.tune import build_task
+
+    fixed = [setting.partition("=")[0].strip() for setting in settings or ()]
+    searched = read_space(checked, space, fixed)
+    task = build_task(samples, checked, searched)
+    with open_ledger(out_path, task.recipe, searched, fingerprint(task.samples, task.hashes), storage) as ledger:
+        _search(task, ledger, trials)
+        _end(ledger, searched, checked, [] if no_truth else samples, options.name_of(data, good), trials)
+
+
+def _load_software() -> None:
+    from cobnut.errors import require_extra
+
+    for module in ("torch", "optuna", "tomli_w", "filelock"):
+        require_extra(module, "tune", "tuning")
+    with progress("loading the training software"):
+        import cobnut.study.tune  # noqa: F401
+
+
+def _search(task: "Task", ledger: "Ledger", trials: int) -> None:
+    """Work at trials with a bar for the one at hand and a line for each that ends."""
+    from cobnut.study.claims import finished
+    from cobnut.study.tune import TuneListeners, tune
+
+    if done := len(finished(ledger.study)):
+        remark(f"{done} of {trials} trials are done already")
+    for key, values in task.space.lines():
+        remark(f"searching {key}: {values}")
+    with progress("") as bar:
+        listeners = TuneListeners(
+            on_begin=lambda number, recipe: _training_listeners(bar, number, recipe),
+            on_end=lambda number, rows: _tell(number, rows, trials),
+        )
+        tune(task, ledger, trials, listeners)
+
+
+def _training_listeners(bar: "Progress", number: int, recipe: "Recipe") -> "Listeners":
+    from cobnut.training.train import Listeners
+
+    task = bar.task_ids[0]
+    bar.update(task, description=f"trial {number}: reading", completed=0, total=None, remark="")
+    return Listeners(
+        on_epoch=lambda epoch, best_epoch: bar.update(
+            task,
+            description=f"trial {number}: training",
+            completed=epoch.epoch,
+            total=recipe.training.epochs,
+            remark=f"validation {epoch.val_loss:.5f}  best epoch {best_epoch}",
+        ),
+        on_stage=lambda stage: bar.update(task, description=f"trial {number}: {stage}", total=None, remark=""),
+    )
+
+
+def _tell(number: int, rows: "list[TrialRow]", trials: int) -> None:
+    row = next(each for each in rows if each.number == number)
+    ended = sum(each.outcome != "running" for each in rows)
+    best = max((each.objective for each in rows if each.objective is not None), default=None)
+    what = {
+        "finished": f"objective {row.objective or 0:.4f}",
+        "pruned": f"pruned after {row.epochs} epochs",
+        "failed": f"failed: {row.reason}",
+    }[row.outcome]
+    settings = "  ".join(f"{key.rpartition('.')[2]} {_value(value)}" for key, value in row.settings.items())
+    place = f"{ended:>{len(str(trials))}} of {trials}"
+    best_text = "none yet" if best is None else f"{best:.4f}"
+    err.print(f"{place}  trial {number}: {what}, best {best_text}  ({settings})", markup=False)
+
+
+def _value(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _end(ledger: "Ledger", space: "Space", recipe: "Recipe", samples: "list[Sample]", data: str, trials: int) -> None:
+    """Write the best recipe, then look at the test, then draw; the last worker does it, the others only say so."""
+    from cobnut.report.tune_page import write_tune_page
+    from cobnut.study.ending import is_over, look_at_truth, sum_up, sweep, write_best
+    from cobnut.study.rows import write_rows
+
+    with ledger.lock(ENDING):
+        if not is_over(ledger, trials):
+            remark("other workers are still at their last trials; the last one writes the page")
+            return
+        sweep(ledger)
+        tuning = sum_up(ledger, space, data, recipe)
+        tuned = write_best(tuning, recipe, out_path := ledger.out / BEST)
+        if any(sample.is_defective for sample in samples):
+            with progress("looking at the test, now that all is chosen") as bar:
+                bar.update(bar.task_ids[0], total=len(tuning.finished))
+                look_at_truth(ledger, tuning.finished, samples, lambda _: bar.advance(bar.task_ids[0]))
+            tuning = sum_up(ledger, space, data, recipe)
+        with progress("drawing the page"):
+            write_rows(tuning.rows, ledger.out / ROWS)
+            write_tune_page(tuning, tuned, ledger.out / PAGE)
+    _print_end(tuning, ledger, out_path)
+
+
+def _print_end(tuning: "Tuning", ledger: "Ledger", best: Path) -> None:
+    from cobnut.evaluation.trials import track
+    from cobnut.report.tune_words import choice_sentence, few_images, tracking_sentence
+
+    if warning := few_images(tuning):
+        remark(warning)
+    out.print(choice_sentence(tuning), markup=False)
+    out.print(tracking_sentence(track(tuning), tuning), markup=False)
+    names = {"recipe": best, "bundle": ledger.bundle(tuning.best.number), "page": ledger.out / PAGE}
+    for name, place in {**names, "rows": ledger.out / ROWS}.items():
+        out.print(f"{name:<7} {place}", markup=False)

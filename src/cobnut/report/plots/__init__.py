@@ -1,0 +1,1 @@
+"""All that matplotlib draws: nothing outside this folder knows it."""

@@ -1,0 +1,1 @@
+"""Many trainings: compared side by side, or searched for the best settings."""
