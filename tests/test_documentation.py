@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from program import TINY, Run
 
 ROOT = Path(__file__).parents[1]
 SMALL_PARTS = ["--good", "24", "--test-good", "6", "--defective", "2", "--side", "64"]
+TRAINING = ("train", "study", "tune")
 TINY_OPTIONS = [word for setting in TINY for word in ("--set", setting)]
 
 
@@ -35,15 +38,37 @@ def test_the_commands_of_a_page_work_one_after_the_other(
         Path(name).write_text(block, encoding="utf-8")
     assert len(commands(page)) >= 5
     for words in commands(page):
-        extra = {"parts": SMALL_PARTS, "train": TINY_OPTIONS}.get(words[0], [])
+        extra = {"parts": SMALL_PARTS, "train": TINY_OPTIONS, "study": TINY_OPTIONS, "tune": TINY_OPTIONS}.get(
+            words[0], []
+        )
         done = run(*words, *extra)
         assert done.code == 0, f"{words}: {done.err}"
     for block in blocks(page, "python"):
         exec(compile(block, page, "exec"), {})
 
 
+@pytest.mark.slow
+def test_a_loss_of_ones_own_takes_ten_lines_and_works_as_written(parts: Path, tmp_path: Path) -> None:
+    page = "docs/your-own.md"
+    for language in ("python", "toml"):
+        for block in blocks(page, language):
+            (tmp_path / block.splitlines()[0].removeprefix("# ")).write_text(block, encoding="utf-8")
+    code = (tmp_path / "own_loss.py").read_text().splitlines()
+    assert sum(bool(line) and not line.startswith("#") for line in code) <= 10
+    (tmp_path / "parts").symlink_to(parts)
+    lines = [line for block in blocks(page, "console") for line in block.splitlines()]
+    assert len(lines) == 4
+    for line in lines[1:]:
+        program, *words = shlex.split(line.removeprefix("$ "))
+        start = [sys.executable, words.pop(0)] if program == "python" else [sys.executable, "-m", "cobnut"]
+        extra = TINY_OPTIONS if words[0] in TRAINING else []
+        done = subprocess.run([*start, *words, *extra], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/index.md", "docs/guide.md", "docs/architecture.md", "CONTRIBUTING.md"]
+    "page",
+    ["README.md", "docs/index.md", "docs/your-own.md", "docs/guide.md", "docs/architecture.md", "CONTRIBUTING.md"],
 )
 def test_every_link_and_picture_of_a_page_exists(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
