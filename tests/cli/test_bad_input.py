@@ -209,7 +209,7 @@ def test_a_mistake_is_told_in_one_line(place: Path, run: Callable[..., Run], wor
 
 USAGE: list[tuple[list[str], str]] = [
     (["trian"], "No such command 'trian'"),
-    (["trian"], "valid are demo, train, evaluate, inspect, study, data, parts, download, recipes"),
+    (["trian"], "valid are demo, train, evaluate, inspect, study, tune, data, parts, download, recipes"),
     (["train", "parts"], "Missing option '--out'"),
     (["train", "parts", "--out", "x", "--epochs", "3"], "No such option"),
     (["train", "parts", "--out", "x", "--epochs", "3"], "valid are --out, --recipe, --good, --defective, --set"),

@@ -83,7 +83,6 @@ def test_every_recipe_has_a_space_that_it_begins_in(name: str) -> None:
         ('"training.epochs" = [7]', "name two choices at least"),
         ('"score.smoothing" = ["auto", 2]', "score.smoothing = 2: "),
         ('"training.seconds" = [1, 2]', "there is no option 'training.seconds'"),
-        ('"score.error" = ["squared", "cubed"]', "score.error = 'cubed': "),
         ('"calibration.q" = { low = 90, high = 100 }', 'the recipe says "auto", which is no number to begin a range'),
         ('"training.loss.l1" = { low = 0.1, high = 1.0 }', "the recipe has no training.loss.l1 to begin with"),
         ("seed = [1, 2]", "seed is not searched: trials that differ in it could not be compared"),

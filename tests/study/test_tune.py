@@ -13,7 +13,7 @@ import torch
 
 from cobnut.calibration.threshold import Choice
 from cobnut.data.layouts import read_dataset
-from cobnut.errors import CobnutError
+from cobnut.errors import CobnutError, RecipeError
 from cobnut.evaluation.trials import TrialRow
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.records import Sample
@@ -21,7 +21,7 @@ from cobnut.runtime.bundle import read_manifest
 from cobnut.study.ending import is_over, look_at_truth, sum_up, sweep, write_best
 from cobnut.study.rows import read_rows, write_rows
 from cobnut.study.space import read_space
-from cobnut.study.tune import Task, TuneListeners, tune
+from cobnut.study.tune import Task, TuneListeners, build_task, tune
 from cobnut.training.choose import Proof
 from cobnut.training.run import run_folder
 from cobnut.training.train import Listeners, train
@@ -74,6 +74,16 @@ def test_the_first_trial_is_the_recipe_as_it_is(whole: tuple[Path, list[TrialRow
     assert [epoch for epoch, _ in rows[0].reports] == [1, 2, 3]
     halves = (rows[0].auroc or 0) + (1 - (rows[0].false_alarm_rate or 0) + (rows[0].synthetic_found or 0)) / 2
     assert rows[0].objective == pytest.approx(halves / 2)
+
+
+def test_a_choice_that_cannot_be_built_is_refused_before_the_first_trial(
+    samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    file = tmp_path / "space.toml"
+    file.write_text('"score.error" = ["squared", "cubed"]', "utf-8")
+    with pytest.raises(RecipeError, match="'cubed'") as fault:
+        build_task(samples, tiny_recipe, read_space(tiny_recipe, file))
+    assert "\n" not in str(fault.value)
 
 
 def test_the_best_recipe_trains_and_the_truth_comes_last(
