@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +128,15 @@ def test_several_settings_may_follow_one_set(run: Callable[..., Run], parts: Pat
     assert read_manifest(tmp_path / "a.cobnut").recipe.seed == 4
 
 
+@pytest.fixture
+def sigint_is_heard() -> Iterator[None]:
+    """Programs begun here hear SIGINT, even when the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("sigint_is_heard")
 def test_ctrl_c_says_that_nothing_is_lost(parts: Path, tmp_path: Path) -> None:
     words = ["train", str(parts), "--out", str(tmp_path / "a.cobnut"), *TINY_OPTIONS, "--set", "training.epochs=100000"]
     with subprocess.Popen([sys.executable, "-m", "cobnut", *words], stderr=subprocess.PIPE, text=True) as process:
