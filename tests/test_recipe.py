@@ -86,3 +86,10 @@ def test_broken_toml_names_the_line(tmp_path: Path) -> None:
     path.write_text("[training\n")
     with pytest.raises(RecipeError, match="line 1"):
         read_recipe(str(path))
+
+
+def test_a_wrong_value_is_explained_by_the_text_of_the_recipes_own_network() -> None:
+    with pytest.raises(RecipeError, match="channels after each of the three convolutions"):
+        read_recipe("cae", ["network.widths=[8, 16]"])
+    with pytest.raises(RecipeError, match="channels of each level"):
+        read_recipe("upsampling", ["network.widths=[8]"])

@@ -164,7 +164,8 @@ def _parse_value(text: str) -> Any:
 
 def _first_fault(error: ValidationError, options: dict[str, Any]) -> str:
     fault = error.errors()[0]
-    known = _known_options()
+    own = options["network"].get("name") if isinstance(options.get("network"), dict) else None
+    known = _known_options() | {key: text for key, _, text in option_rows(own if own in NETWORK_OPTIONS else "dense")}
     # pydantic names the network within the place of a fault of its options; users do not
     place = ".".join(str(part) for part in fault["loc"] if part not in NETWORK_OPTIONS)
     if fault["type"] == "extra_forbidden":

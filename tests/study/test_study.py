@@ -155,6 +155,10 @@ def test_a_training_that_fails_is_recorded_and_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(study, "train", lambda *_: (_ for _ in ()).throw(MemoryError("too large")))
         assert [each.reason for each in run_study(grid)] == ["MemoryError: too large"]
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "_run_cell", lambda cell, _: None)
+        patch.setattr(study, "write_outcome", lambda *_: (_ for _ in ()).throw(ValueError("nan is no JSON")))
+        assert [each.reason for each in run_study(grid)] == ["ValueError: nan is no JSON"]
     assert [cell.asked.name for cell in waiting_cells(grid)] == ["wild"]
     assert run_study(grid) == []
     assert read_results(grid.out).failures == []

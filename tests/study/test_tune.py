@@ -200,6 +200,24 @@ def test_a_training_that_lags_behind_is_pruned_and_leaves_nothing(
         assert not list((tmp_path / "out" / "trials").glob(f"{row.number:04}*"))
 
 
+def test_a_training_at_its_last_epoch_is_not_pruned_though_the_recipe_allows_more(
+    samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optuna.Trial.should_prune", lambda self: True)
+    training = tiny_recipe.training.model_copy(update={"epochs": 8, "most_steps": 1})
+    task = small_task(samples, tiny_recipe.model_copy(update={"training": training}))
+    rows = search(tmp_path / "out", task, trials=2)
+    assert [(row.outcome, row.epochs) for row in rows] == [("finished", 1), ("finished", 1)]
+
+
+def test_a_damaged_database_is_told_in_one_line(whole: tuple[Path, list[TrialRow]], task: Task, tmp_path: Path) -> None:
+    out = shutil.copytree(whole[0], tmp_path / "copy")
+    (out / "tuning.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(CobnutError, match=r"tuning\.db: cannot be opened .*choose another --out") as fault:
+        search(out, task)
+    assert "\n" not in str(fault.value)
+
+
 def test_a_training_that_diverges_ends_a_trial_and_not_the_search(
     samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path
 ) -> None:

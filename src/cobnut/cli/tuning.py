@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cobnut.evaluation.trials import TrialRow, Tuning
     from cobnut.recipe import Recipe
-    from cobnut.records import Sample
+    from cobnut.records import Sample, Split
     from cobnut.study.ledger import Ledger
     from cobnut.study.space import Space
     from cobnut.study.tune import Task
@@ -134,14 +134,20 @@ def _search(task: "Task", ledger: "Ledger", trials: int) -> None:
 def _training_listeners(bar: "Progress", number: int, recipe: "Recipe") -> "Listeners":
     from cobnut.training.train import Listeners
 
-    task = bar.task_ids[0]
+    task, epochs = bar.task_ids[0], recipe.training.epochs
     bar.update(task, description=f"trial {number}: reading", completed=0, total=None, remark="")
+
+    def on_split(counts: "dict[Split, int]") -> None:
+        nonlocal epochs
+        epochs = recipe.training.epochs_for(counts["train"])
+
     return Listeners(
+        on_split=on_split,
         on_epoch=lambda epoch, best_epoch: bar.update(
             task,
             description=f"trial {number}: training",
             completed=epoch.epoch,
-            total=recipe.training.epochs,
+            total=epochs,
             remark=f"validation {epoch.val_loss:.5f}  best epoch {best_epoch}",
         ),
         on_stage=lambda stage: bar.update(task, description=f"trial {number}: {stage}", total=None, remark=""),

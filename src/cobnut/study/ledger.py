@@ -22,6 +22,7 @@ from cobnut.records import Sample
 from cobnut.study.space import Space
 
 NOTE, DATABASE, LOCK = "tuning.json", "tuning.db", "tuning.lock"
+_STORAGE_ADVICE = "write it as sqlite:////path/tuning.db or postgresql://user@host/name"
 _SQLITE_PATIENCE_SECONDS = 60
 
 
@@ -69,7 +70,9 @@ def open_ledger(out: Path, recipe: Recipe, space: Space, images: str, storage: s
     out = out.absolute()
     _refuse_other_folder(out)
     if storage is not None:
-        _check_storage(storage)
+        _check_storage(storage, f"--storage {storage.partition(':')[0]}:…", _STORAGE_ADVICE)
+    elif (database_file := out / DATABASE).exists():
+        _check_storage(f"sqlite:///{database_file}", str(database_file), "choose another --out")
     make_folder(out)
     wanted = Note(
         recipe=recipe.model_dump(mode="json"),
@@ -146,18 +149,15 @@ def _keep_note(out: Path, wanted: Note) -> Note:
     return note
 
 
-def _check_storage(url: str) -> None:
-    """Refuse a database that cannot be reached, before anything is written."""
+def _check_storage(url: str, told: str, advice: str) -> None:
+    """Refuse a database that cannot be reached or read, before anything is written."""
     try:
         engine = sqlalchemy.create_engine(url)
-        engine.connect().close()
+        sqlalchemy.inspect(engine).get_table_names()  # SQLite reads nothing when it connects
         engine.dispose()
     except Exception as error:  # SQLAlchemy, its drivers and Optuna share no parent; the URL may hold a password
         reason = " ".join(str(error).split())[:160]
-        raise CobnutError(
-            f"--storage {url.partition(':')[0]}:…: cannot be opened ({reason}); "
-            "write it as sqlite:////path/tuning.db or postgresql://user@host/name"
-        ) from None
+        raise CobnutError(f"{told}: cannot be opened ({reason}); {advice}") from None
 
 
 def _open_storage(url: str) -> optuna.storages.RDBStorage:

@@ -70,6 +70,7 @@ def is_done(cell: Cell) -> bool:
 def _run_or_record(cell: Cell, listeners: StudyListeners) -> Outcome | Failure:
     try:
         outcome = _run_cell(cell, listeners)
+        write_outcome(outcome, cell.outcome)
     except Exception as error:  # whatever it is, it must not end the night for the other cells
         kind = "" if isinstance(error, CobnutError) else f"{type(error).__name__}: "
         failure = Failure(
@@ -81,7 +82,6 @@ def _run_or_record(cell: Cell, listeners: StudyListeners) -> Outcome | Failure:
         with write_whole(cell.failure) as partial:
             partial.write_text(json.dumps(failure.model_dump(), ensure_ascii=False) + "\n", "utf-8")
         return failure
-    write_outcome(outcome, cell.outcome)
     cell.failure.unlink(missing_ok=True)
     return outcome
 

@@ -18,7 +18,7 @@ from cobnut.errors import DivergedError, RecipeError
 from cobnut.evaluation.trials import TrialRow
 from cobnut.models.detector import Detector
 from cobnut.recipe import Recipe
-from cobnut.records import Sample
+from cobnut.records import Sample, Split
 from cobnut.runtime.bundle import MODEL, Manifest
 from cobnut.runtime.session import Session
 from cobnut.study.claims import Claim, claim
@@ -105,7 +105,7 @@ def _try(task: Task, ledger: Ledger, claimed: Claim, listeners: TuneListeners) -
     try:
         recipe = lay(task.recipe, task.space.values(trial.params), f"{task.recipe.name} of trial {trial.number}")
         watch = _Watch(claimed, recipe, task.every_epochs)
-        heard = replace(listeners.on_begin(trial.number, recipe), on_detector=watch)
+        heard = watch.hear(listeners.on_begin(trial.number, recipe))
         manifest = train(task.samples, recipe, bundle, resume=_is_begun(bundle), listeners=heard)
         proof = _prove(bundle, manifest, task.hashes)
     except PrunedError:
@@ -131,7 +131,17 @@ class _Watch:
     recipe: Recipe
     every_epochs: int
     epoch: int = 0
+    last_epoch: int = 0
     images: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
+
+    def hear(self, listeners: Listeners) -> Listeners:
+        """Listen beside ``listeners``."""
+
+        def on_split(counts: dict[Split, int]) -> None:
+            self.last_epoch = self.recipe.training.epochs_for(counts["train"])
+            listeners.on_split(counts)
+
+        return replace(listeners, on_split=on_split, on_detector=self)
 
     def __call__(self, epoch: int, detector: Detector, validation: NDArray[np.uint8]) -> None:
         self.claimed.sign()
@@ -144,7 +154,7 @@ class _Watch:
             trial.report(proof.objective, epoch)
         # The recipe as it was given is always tried to the end, so that the search cannot end with worse; and what has
         # come to its last epoch costs no more.
-        if trial.number > 0 and epoch < self.recipe.training.epochs and trial.should_prune():
+        if trial.number > 0 and epoch < self.last_epoch and trial.should_prune():
             raise PrunedError
 
 
