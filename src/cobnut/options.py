@@ -49,11 +49,11 @@ class SplitOptions(Options):
 
 
 class DenseOptions(Options):
-    """The study's first network (3.2.1): three convolutions and two dense layers, mirrored."""
+    """The study's first network (3.2.1): convolutions, three of them there, and two dense layers, mirrored."""
 
-    name: Literal["dense"] = Field("dense", description="three convolutions and two dense layers, and their mirror")
-    widths: tuple[Width, Width, Width] = Field(
-        (16, 32, 64), description="channels after each of the three convolutions"
+    name: Literal["dense"] = Field("dense", description="convolutions and two dense layers, and their mirror")
+    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=6)] = Field(
+        (16, 32, 64), description="channels after each of the convolutions; each halves the side"
     )
     hidden: int = Field(256, ge=1, le=65_536, description="units of the first dense layer")
     latent: int = Field(64, ge=1, le=65_536, description="units of the code, the narrowest place")

@@ -9,7 +9,16 @@ from cobnut.models import build_network
 from cobnut.recipe import Recipe, read_recipe
 
 
-@pytest.mark.parametrize("settings", [[], ["image.mode=grey"], ["image.size=64", "network.widths=[3, 5, 7]"]])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["image.mode=grey"],
+        ["image.size=64", "network.widths=[3, 5, 7]"],
+        ["network.widths=[4, 8, 8, 8]"],
+        ["network.widths=[4]", "image.size=32"],
+    ],
+)
 def test_it_rebuilds_images_of_its_size_in_zero_to_one(settings: list[str]) -> None:
     recipe = read_recipe("cae", settings)
     images = torch.rand(2, recipe.image.channels, recipe.image.size, recipe.image.size)
