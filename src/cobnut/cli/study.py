@@ -7,6 +7,7 @@ import typer
 
 from cobnut.cli import options
 from cobnut.cli.terminal import err, out, progress, remark
+from cobnut.cli.watching import training_listeners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from cobnut.evaluation.outcome import Failure, Outcome
-    from cobnut.records import Split
     from cobnut.study.grid import Cell, Grid
-    from cobnut.training.train import Listeners
 
 PAGE, ROWS, FIGURES, NOTES = "report.html", "results.csv", "results.json", "results.md"
 
@@ -117,33 +116,11 @@ def _run(grid: "Grid") -> "list[Failure]":
 
         listeners = StudyListeners(
             on_begin=lambda cell: bar.update(bar.task_ids[0], description=f"{cell.name}: reading", total=None),
-            training=lambda cell: _training_listeners(bar, cell),
+            training=lambda cell: training_listeners(bar, cell.name, cell.asked.training),
             on_judge=lambda cell: _judging_listener(bar, cell),
             on_end=on_end,
         )
         return run_study(grid, listeners)
-
-
-def _training_listeners(bar: "Progress", cell: "Cell") -> "Listeners":
-    from cobnut.training.train import Listeners
-
-    task, epochs = bar.task_ids[0], cell.asked.training.epochs
-
-    def on_split(counts: "dict[Split, int]") -> None:
-        nonlocal epochs
-        epochs = cell.asked.training.epochs_for(counts["train"])
-
-    return Listeners(
-        on_split=on_split,
-        on_epoch=lambda epoch, best_epoch: bar.update(
-            task,
-            description=f"{cell.name}: training",
-            completed=epoch.epoch,
-            total=epochs,
-            remark=f"validation {epoch.val_loss:.5f}  best epoch {best_epoch}",
-        ),
-        on_stage=lambda stage: bar.update(task, description=f"{cell.name}: {stage}", total=None, remark=""),
-    )
 
 
 def _judging_listener(bar: "Progress", cell: "Cell") -> "Callable[[int], None]":

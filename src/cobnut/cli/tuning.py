@@ -7,13 +7,14 @@ import typer
 
 from cobnut.cli import options
 from cobnut.cli.terminal import err, out, progress, remark
+from cobnut.cli.watching import training_listeners
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from cobnut.evaluation.trials import TrialRow, Tuning
     from cobnut.recipe import Recipe
-    from cobnut.records import Sample, Split
+    from cobnut.records import Sample
     from cobnut.study.ledger import Ledger
     from cobnut.study.space import Space
     from cobnut.study.tune import Task
@@ -125,33 +126,15 @@ def _search(task: "Task", ledger: "Ledger", trials: int) -> None:
         remark(f"searching {key}: {values}")
     with progress("") as bar:
         listeners = TuneListeners(
-            on_begin=lambda number, recipe: _training_listeners(bar, number, recipe),
+            on_begin=lambda number, recipe: _begin(bar, number, recipe),
             on_end=lambda number, rows: _tell(number, rows, trials),
         )
         tune(task, ledger, trials, listeners)
 
 
-def _training_listeners(bar: "Progress", number: int, recipe: "Recipe") -> "Listeners":
-    from cobnut.training.train import Listeners
-
-    task, epochs = bar.task_ids[0], recipe.training.epochs
-    bar.update(task, description=f"trial {number}: reading", completed=0, total=None, remark="")
-
-    def on_split(counts: "dict[Split, int]") -> None:
-        nonlocal epochs
-        epochs = recipe.training.epochs_for(counts["train"])
-
-    return Listeners(
-        on_split=on_split,
-        on_epoch=lambda epoch, best_epoch: bar.update(
-            task,
-            description=f"trial {number}: training",
-            completed=epoch.epoch,
-            total=epochs,
-            remark=f"validation {epoch.val_loss:.5f}  best epoch {best_epoch}",
-        ),
-        on_stage=lambda stage: bar.update(task, description=f"trial {number}: {stage}", total=None, remark=""),
-    )
+def _begin(bar: "Progress", number: int, recipe: "Recipe") -> "Listeners":
+    bar.update(bar.task_ids[0], description=f"trial {number}: reading", completed=0, total=None, remark="")
+    return training_listeners(bar, f"trial {number}", recipe.training)
 
 
 def _tell(number: int, rows: "list[TrialRow]", trials: int) -> None:
