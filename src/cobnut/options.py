@@ -177,7 +177,10 @@ class TrainingOptions(Options):
     patience: int = Field(30, ge=1, description="epochs without a better validation loss after which training stops")
     batch_size: int = Field(8, ge=4, description="images a step")
     most_steps: int = Field(
-        0, ge=0, description="most batches that train, where the epochs would give more; 0: no such bound"
+        0,
+        ge=0,
+        description="most batches that train; where the epochs would give more, they, patience and step_epochs shrink "
+        "alike; 0: no such bound",
     )
     learning_rate: float = Field(1e-3, gt=0, description="first step size of Adam")
     weight_decay: float = Field(0.0, ge=0, description="Adam's L2 penalty")
@@ -194,6 +197,16 @@ class TrainingOptions(Options):
         """The most epochs over so many training images."""
         steps = -(-images // self.batch_size)
         return min(self.epochs, -(-self.most_steps // steps)) if self.most_steps else self.epochs
+
+    def shortened(self, images: int) -> "TrainingOptions":
+        """The options as they hold for so many training images.
+
+        What ``most_steps`` takes off the epochs, it takes off all that is counted in epochs, so that a shortened
+        training goes through the same schedule as a whole one.
+        """
+        epochs = self.epochs_for(images)
+        counted = {name: -(-getattr(self, name) * epochs // self.epochs) for name in ("patience", "step_epochs")}
+        return self.model_copy(update={"epochs": epochs, "most_steps": 0, **counted})
 
 
 class ScoreOptions(Options):

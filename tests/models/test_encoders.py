@@ -146,6 +146,16 @@ def test_without_weights_one_line_names_the_three_ways(weights: str) -> None:
     assert "\n" not in line
 
 
+def test_weights_of_a_network_with_a_longer_name_are_not_taken_for_ones_own(tmp_path: Path) -> None:
+    for name in ("vgg16_bn.safetensors", "vgg16_bn_mine.safetensors"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(RecipeError, match=r"holds no vgg16\*\.safetensors"):
+        find_weights("vgg16", str(tmp_path))
+    (tmp_path / "vgg16_mine.safetensors").write_bytes(b"")
+    assert find_weights("vgg16", str(tmp_path)) == "file vgg16_mine.safetensors"
+    assert find_weights("vgg16_bn", str(tmp_path)) == "file vgg16_bn.safetensors"
+
+
 def test_the_hub_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     from cobnut.models import weights
 

@@ -1,6 +1,7 @@
 """The page of a study: self-contained, complete, and plain about what is missing."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,9 @@ def test_verdicts_say_what_is_more_than_chance(results: Results, tmp_path: Path)
         f"It is significantly better than weakest; it cannot be told apart from {other}."
     )
     assert indistinguishable(contest, "auroc") == {"strong", "alike"}
+    # the best by all that it judged may be behind on what all others have judged as well
+    turned = [replace(each, first=each.second, second=each.first) for each in contest.comparisons]
+    assert "weakest came out significantly ahead of it" in contest_verdict(replace(contest, comparisons=turned))[0]
     alone = build_contests([make_outcome(tmp_path)])[0]
     assert "there is no other recipe" in contest_verdict(alone)[0]
     assert indistinguishable(alone, "auroc") == {"cae"}

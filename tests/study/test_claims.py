@@ -29,9 +29,10 @@ def test_a_trial_is_claimed_once_and_again_when_its_worker_is_gone(
             assert (again.trial.number, again.trial.params) == (1, settings)
 
 
+@pytest.mark.parametrize("is_at_home", [True, False])
 @pytest.mark.parametrize(("silence", "is_taken"), [(10.0, False), (DEAD_AFTER_SECONDS + 10, True)])
 def test_a_worker_elsewhere_is_given_up_when_it_is_silent(
-    samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path, silence: float, is_taken: bool
+    samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path, silence: float, is_taken: bool, is_at_home: bool
 ) -> None:
     task = small_task(samples, tiny_recipe)
     storage = f"sqlite:///{tmp_path / 'shared.db'}"
@@ -42,5 +43,7 @@ def test_a_worker_elsewhere_is_given_up_when_it_is_silent(
     ):
         assert claimed is not None
         claimed.trial.set_user_attr("sign_of_life", time.time() - silence)
+        if not is_at_home:  # it has just begun
+            claimed.trial.set_user_attr("home", None)
     with open_search(tmp_path / "here", task, storage) as ledger, quiet(), claim(ledger, task.space, 1, 0) as found:
         assert (found is not None) == is_taken

@@ -15,7 +15,7 @@ from cobnut.errors import CobnutError, DataError
 from cobnut.evaluation.outcome import Failure, read_outcome
 from cobnut.study import study
 from cobnut.study.grid import Grid, read_grid
-from cobnut.study.note import update_note
+from cobnut.study.note import hold_study, update_note
 from cobnut.study.results import read_results, write_json, write_rows
 from cobnut.study.study import StudyListeners, remaining_seconds, run_study, waiting_cells
 from cobnut.training.train import Listeners
@@ -124,6 +124,8 @@ def test_results_stand_as_rows_and_as_json(finished: Grid, tmp_path: Path) -> No
     category = content["categories"]["parts"]
     mean = sum(float(row["accuracy"]) for row in rows if row["recipe"] == "cae") / 2
     assert category["recipes"]["cae"]["means"]["accuracy"] == pytest.approx(mean)
+    assert set(category["recipes"]["cae"]["lowest_and_highest_seed"]) == {"pixel_auroc", "pixel_ap", "pro"}
+    assert "accuracy" in category["recipes"]["cae"]["intervals"]
     (pair,) = category["comparisons"]
     assert {pair["first"], pair["second"]} == {"cae", "flat"}
     assert set(pair["auroc"]) == {"value", "interval", "p_value", "adjusted", "is_significant"}
@@ -156,7 +158,7 @@ def test_a_training_that_fails_is_recorded_and_tried_again(
         patch.setattr(study, "train", lambda *_: (_ for _ in ()).throw(MemoryError("too large")))
         assert [each.reason for each in run_study(grid)] == ["MemoryError: too large"]
     with monkeypatch.context() as patch:
-        patch.setattr(study, "_run_cell", lambda cell, _: None)
+        patch.setattr(study, "_run_cell", lambda *_: None)
         patch.setattr(study, "write_outcome", lambda *_: (_ for _ in ()).throw(ValueError("nan is no JSON")))
         assert [each.reason for each in run_study(grid)] == ["ValueError: nan is no JSON"]
     assert [cell.asked.name for cell in waiting_cells(grid)] == ["wild"]
@@ -165,14 +167,40 @@ def test_a_training_that_fails_is_recorded_and_tried_again(
     assert not next(grid.cells()).failure.exists()
 
 
-def test_a_training_killed_before_its_first_note_begins_anew(finished: Grid, tmp_path: Path) -> None:
+def test_what_no_training_can_go_on_from_begins_anew(finished: Grid, tmp_path: Path) -> None:
     cell = next(read_grid([finished.categories[0].data], ["cae"], TINY, 1, tmp_path / "out").cells())
-    assert not study._has_begun(cell)
+    asked = cell.asked
+    other = asked.model_copy(update={"name": "as it would be with other weights"})
+    assert not study._has_begun(cell, asked)
     folder = cell.folder / "cae.cobnut.run"
-    folder.mkdir(parents=True)
-    (folder / ".run.json.abc.part").write_text("")
-    assert not study._has_begun(cell)
-    assert not folder.exists()
+    for left, is_known in ((".run.json.abc.part", False), ("run.json", True)):
+        folder.mkdir(parents=True)
+        (folder / left).write_text(json.dumps({"recipe": asked.model_dump(mode="json")}) if is_known else "")
+        assert study._has_begun(cell, asked) == is_known
+        assert not study._has_begun(cell, other)
+        assert not folder.exists()
+
+
+def test_two_studies_do_not_work_in_one_folder(parts: Path, tmp_path: Path) -> None:
+    grid = read_grid([parts], ["cae"], SETTINGS, 1, tmp_path / "out")
+    for _ in range(2):
+        with hold_study(grid, "first"), pytest.raises(CobnutError, match="out: another `cobnut study` is at work"):
+            hold_study(grid, "second").__enter__()
+    (tmp_path / "mine.txt").write_text("not a study")
+    foreign = read_grid([parts], ["cae"], SETTINGS, 1, tmp_path)
+    with pytest.raises(CobnutError, match="is not the folder of a study"):
+        hold_study(foreign, "third").__enter__()
+    assert not (tmp_path / "study.lock").exists()
+
+
+def test_a_damaged_record_of_a_failure_is_told_in_one_line(parts: Path, tmp_path: Path) -> None:
+    grid = read_grid([parts], ["cae"], SETTINGS, 1, tmp_path / "out")
+    update_note(grid, "cobnut study parts")
+    cell = next(grid.cells())
+    cell.folder.mkdir(parents=True)
+    cell.failure.write_text('{"category": "parts"')
+    with pytest.raises(DataError, match=r"failure.json: is damaged .*; remove the file"):
+        read_results(tmp_path / "out")
 
 
 def test_figures_of_another_recipe_or_other_images_are_never_taken_for_ours(

@@ -77,9 +77,10 @@ def test_an_mlflow_server_that_is_not_there_is_told_at_once(
     tmp_path: Path, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("mlflow")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(CobnutError, match=r"MLflow at http://127.0.0.1:9: does not take the run .*; check"):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    with pytest.raises(CobnutError, match=r"MLflow at http://127.0.0.1:9: does not take the run .*; check") as told:
         build_loggers(["mlflow"], tmp_path, tiny_recipe)
+    assert "secret" not in str(told.value)
 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,8 +91,9 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_unknown_logger_is_refused_before_any_work(run: Callable[..., Run], tmp_path: Path) -> None:
-    done = run("train", tmp_path / "nowhere", "--out", tmp_path / "a", "--logger", "wandb")
-    assert done.code == 2
-    assert done.err.strip().endswith(f"--logger wandb: there is no such logger; valid are {', '.join(LOGGERS)}")
+    for command in ("train", "study", "tune"):
+        done = run(command, tmp_path / "nowhere", "--out", tmp_path / "a", "--logger", "wandb")
+        assert done.code == 2
+        assert done.err.strip().endswith(f"--logger wandb: there is no such logger; valid are {', '.join(LOGGERS)}")
     with pytest.raises(CobnutError, match="none cannot stand beside others"):
         check_loggers(["none", "csv"])

@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from cobnut.errors import CobnutError, RecipeError
+from cobnut.options import TrainingOptions
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.records import Sample
 from cobnut.runtime.bundle import Epoch, read_manifest
@@ -74,6 +75,30 @@ def test_the_learning_rate_falls_in_steps(samples: list[Sample], tiny_recipe: Re
     training = tiny_recipe.training.model_copy(update={"epochs": 5, "step_epochs": 2, "step_gamma": 0.1})
     manifest = train(samples, tiny_recipe.model_copy(update={"training": training}), tmp_path / "a.cobnut")
     assert [epoch.learning_rate for epoch in manifest.history] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5])
+
+
+@pytest.mark.parametrize("images", [1, 8, 9, 300, 301, 100_000])
+def test_a_bound_of_steps_shortens_the_whole_schedule_alike(images: int) -> None:
+    options = TrainingOptions(epochs=100, patience=30, step_epochs=40, batch_size=8, most_steps=1000)
+    shortened = options.shortened(images)
+    assert shortened.epochs == options.epochs_for(images)
+    share = shortened.epochs / 100
+    assert share * 30 <= shortened.patience < share * 30 + 1
+    assert share * 40 <= shortened.step_epochs < share * 40 + 1
+    assert shortened.epochs_for(images) == shortened.epochs
+    assert options.model_copy(update={"most_steps": 0}).shortened(images).patience == 30
+
+
+def test_a_shortened_training_lowers_its_rate_as_often_as_a_whole_one(
+    bundle: Path, samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    options = tiny_recipe.training
+    steps = -(-len(read_manifest(bundle).fingerprint["train"]) // options.batch_size)
+    updates = {"epochs": 60, "step_epochs": 20, "step_gamma": 0.1, "most_steps": 6 * steps}
+    recipe = tiny_recipe.model_copy(update={"training": options.model_copy(update=updates)})
+    manifest = train(samples, recipe, tmp_path / "a.cobnut")
+    rates = [epoch.learning_rate for epoch in manifest.history]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5])
 
 
 def test_options_that_the_recipe_fixes_are_not_chosen(samples: list[Sample], tmp_path: Path) -> None:
@@ -221,7 +246,7 @@ def test_a_damaged_checkpoint_is_told_and_the_advice_works(
 ) -> None:
     for path in run_folder(interrupted).glob("*.ckpt"):
         path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(CobnutError, match="is damaged .*; remove the folder .*run and train without --resume"):
+    with pytest.raises(CobnutError, match="is damaged .*; remove the folder .*run and begin anew, without --resume if given"):
         train(samples, tiny_recipe, interrupted, resume=True)
     shutil.rmtree(run_folder(interrupted))
     train(samples, tiny_recipe, interrupted)

@@ -48,6 +48,18 @@ Weights = Annotated[
 ]
 
 
+Loggers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--logger",
+        metavar="NAME",
+        help="Who writes the losses down: tensorboard (the default), mlflow, csv or none. Repeatable.",
+        show_default=False,
+    ),
+]
+DEFAULT_LOGGERS = ("tensorboard",)
+
+
 def use_weights(folder: Path | None) -> None:
     """Let encoders look for their weights in ``folder``; raises :class:`CobnutError` when there is no such folder."""
     from cobnut.errors import CobnutError

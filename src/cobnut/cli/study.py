@@ -20,36 +20,41 @@ if TYPE_CHECKING:
 PAGE, ROWS, FIGURES, NOTES = "report.html", "results.csv", "results.json", "results.md"
 
 
+DataSets = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="DATA…",
+        help="Data sets, one a category: folders in MVTec layout or CSV manifests.",
+        show_default=False,
+    ),
+]
+Recipes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--recipes",
+        metavar="NAME,…",
+        help="Names that `cobnut recipes` lists, or .toml files; commas between, repeatable. Default: all by name.",
+        show_default=False,
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb of this file."""
     app.command("study")(study)
 
 
 def study(
-    data: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="DATA…",
-            help="Data sets, one a category: folders in MVTec layout or CSV manifests.",
-            show_default=False,
-        ),
-    ] = None,
+    data: DataSets = None,
     *,
     out_path: Annotated[
         Path, typer.Option("--out", help="Folder of the study; a study that is there goes on.", show_default=False)
     ],
-    recipes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--recipes",
-            metavar="NAME,…",
-            help="Names that `cobnut recipes` lists, or .toml files; commas between, repeatable. Default: all by name.",
-            show_default=False,
-        ),
-    ] = None,
+    recipes: Recipes = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Trainings of each recipe: seeds 0, 1, 2 …")] = 3,
     settings: options.Settings = None,
     weights: options.Weights = None,
+    loggers: options.Loggers = None,
 ) -> None:
     """Train every recipe on every data set with every seed, and compare them in one report.
 
@@ -63,8 +68,10 @@ def study(
     """
     from cobnut.errors import CobnutError, require_extra
     from cobnut.recipe import recipe_names
+    from cobnut.training.loggers import check_loggers
 
     options.use_weights(weights)
+    check_loggers(loggers or ())
     if not data:
         raise CobnutError("name at least one data set, for example cobnut study photos/hazelnut --out night")
     names = [name.strip() for each in recipes or recipe_names() for name in each.split(",") if name.strip()]
@@ -72,13 +79,13 @@ def study(
     require_extra("jinja2", "report", "a study")
     with progress("checking recipes and data sets"):
         from cobnut.study.grid import read_grid
-        from cobnut.study.note import update_note
+        from cobnut.study.note import hold_study
 
         grid = read_grid(data, names, settings or (), seeds, out_path)
-        update_note(grid, _command(data, names, settings or (), seeds, weights, out_path))
-    _say_stand_ins(grid)
-    failures = _run(grid)
-    _write_results(out_path)
+    with hold_study(grid, _command(data, names, settings or (), seeds, weights, out_path)):
+        _say_stand_ins(grid)
+        failures = _run(grid, loggers or options.DEFAULT_LOGGERS)
+        _write_results(out_path)
     if failures:
         for failure in failures:
             remark(f"failed: {failure.category}, {failure.recipe}, seed {failure.seed}: {failure.reason}")
@@ -94,7 +101,7 @@ def _say_stand_ins(grid: "Grid") -> None:
             remark(f"{recipe.name}: its encoder's weights were not found (--weights DIR); it runs with {stand_in}")
 
 
-def _run(grid: "Grid") -> "list[Failure]":
+def _run(grid: "Grid", loggers: "Sequence[str]") -> "list[Failure]":
     """Run the cells that wait, with a line for each that ends."""
     from cobnut.evaluation.outcome import Failure
     from cobnut.report.words import duration
@@ -120,7 +127,7 @@ def _run(grid: "Grid") -> "list[Failure]":
             on_judge=lambda cell: _judging_listener(bar, cell),
             on_end=on_end,
         )
-        return run_study(grid, listeners)
+        return run_study(grid, listeners, loggers)
 
 
 def _judging_listener(bar: "Progress", cell: "Cell") -> "Callable[[int], None]":

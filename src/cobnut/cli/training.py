@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from cobnut.runtime.bundle import Epoch, Manifest
 
 DEFAULT_RECIPE = "cae"
-DEFAULT_LOGGERS = ("tensorboard",)
 FEW = 20
 # The rendered parts are learned in fewer epochs than most, so that the demo ends while one watches.
 DEMO_SETTINGS = ("training.epochs=110", "training.step_epochs=45")
@@ -44,14 +43,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted training of this bundle.")
     ] = False,
-    loggers: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--logger",
-            metavar="NAME",
-            help="Who writes the losses down: tensorboard (the default), mlflow, csv or none. Repeatable.",
-        ),
-    ] = None,
+    loggers: options.Loggers = None,
 ) -> None:
     """Train a detector on good images and write it as a bundle.
 
@@ -71,7 +63,7 @@ def train(
     check_loggers(loggers or ())
     samples = read_dataset(data, good, defective)
     require_extra("torch", "train", "training")
-    manifest = run_training(samples, checked, out_path, resume, loggers or DEFAULT_LOGGERS)
+    manifest = run_training(samples, checked, out_path, resume, loggers or options.DEFAULT_LOGGERS)
     _remark_on_few(manifest)
     out.print(f"bundle     {out_path}", markup=False)
     out.print(f"threshold  {manifest.threshold:.4g}  ({describe_decision(manifest)})", markup=False)
@@ -112,7 +104,7 @@ def run_training(
     recipe: "Recipe",
     bundle: Path,
     resume: bool = False,
-    loggers: Sequence[str] = DEFAULT_LOGGERS,
+    loggers: Sequence[str] = options.DEFAULT_LOGGERS,
 ) -> "Manifest":
     """Train with the terminal's bars and remarks."""
     with progress("loading the training software"):

@@ -10,6 +10,8 @@ from cobnut.cli.terminal import err, out, progress, remark
 from cobnut.cli.watching import training_listeners
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.progress import Progress
 
     from cobnut.evaluation.trials import TrialRow, Tuning
@@ -44,6 +46,15 @@ Storage = Annotated[
 ]
 
 
+Out = Annotated[
+    Path, typer.Option("--out", help="Folder of the tuning; one that is there goes on.", show_default=False)
+]
+RecipeName = Annotated[
+    str, typer.Option("--recipe", help="The recipe to begin with: a name that `cobnut recipes` lists, or a file.")
+]
+NoTruth = Annotated[bool, typer.Option("--no-truth", help="Do not look at the test images, not even at the end.")]
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb of this file."""
     app.command("tune")(tune)
@@ -52,12 +63,8 @@ def register(app: typer.Typer) -> None:
 def tune(
     data: options.Data = None,
     *,
-    out_path: Annotated[
-        Path, typer.Option("--out", help="Folder of the tuning; one that is there goes on.", show_default=False)
-    ],
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="The recipe to begin with: a name that `cobnut recipes` lists, or a file.")
-    ] = DEFAULT_RECIPE,
+    out_path: Out,
+    recipe: RecipeName = DEFAULT_RECIPE,
     good: options.Good = None,
     defective: options.Defective = None,
     trials: Annotated[int, typer.Option(min=1, help="Trials in all, whoever works at them; more go on later.")] = 30,
@@ -66,9 +73,8 @@ def tune(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search and of every training.")] = None,
     settings: options.Settings = None,
     weights: options.Weights = None,
-    no_truth: Annotated[
-        bool, typer.Option("--no-truth", help="Do not look at the test images, not even at the end.")
-    ] = False,
+    loggers: options.Loggers = None,
+    no_truth: NoTruth = False,
 ) -> None:
     """Search the settings of a recipe that tell good images best from the same images with synthetic defects.
 
@@ -89,8 +95,10 @@ def tune(
     """
     from cobnut.data.layouts import read_dataset
     from cobnut.recipe import read_recipe
+    from cobnut.training.loggers import check_loggers
 
     options.use_weights(weights)
+    check_loggers(loggers or ())
     checked = read_recipe(recipe, settings or (), seed)
     samples = read_dataset(data, good, defective)
     _load_software()
@@ -102,7 +110,7 @@ def tune(
     searched = read_space(checked, space, fixed)
     task = build_task(samples, checked, searched)
     with open_ledger(out_path, task.recipe, searched, fingerprint(task.samples, task.hashes), storage) as ledger:
-        _search(task, ledger, trials)
+        _search(task, ledger, trials, loggers or options.DEFAULT_LOGGERS)
         _end(ledger, searched, checked, [] if no_truth else samples, options.name_of(data, good), trials)
 
 
@@ -115,7 +123,7 @@ def _load_software() -> None:
         import cobnut.study.tune  # noqa: F401
 
 
-def _search(task: "Task", ledger: "Ledger", trials: int) -> None:
+def _search(task: "Task", ledger: "Ledger", trials: int, loggers: "Sequence[str]") -> None:
     """Work at trials with a bar for the one at hand and a line for each that ends."""
     from cobnut.study.claims import finished
     from cobnut.study.tune import TuneListeners, tune
@@ -129,7 +137,7 @@ def _search(task: "Task", ledger: "Ledger", trials: int) -> None:
             on_begin=lambda number, recipe: _begin(bar, number, recipe),
             on_end=lambda number, rows: _tell(number, rows, trials),
         )
-        tune(task, ledger, trials, listeners)
+        tune(task, ledger, trials, listeners, loggers)
 
 
 def _begin(bar: "Progress", number: int, recipe: "Recipe") -> "Listeners":

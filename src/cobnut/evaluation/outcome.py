@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -67,6 +68,9 @@ class Failure(_Record):
     reason: str
 
 
+_Kind = TypeVar("_Kind", bound=_Record)
+
+
 def write_outcome(outcome: Outcome, path: Path) -> None:
     """Write a finished cell as JSON, whole or not at all; the bundle's place is kept relative to the file."""
     content = outcome.model_dump(mode="json")
@@ -77,11 +81,24 @@ def write_outcome(outcome: Outcome, path: Path) -> None:
 
 def read_outcome(path: Path) -> Outcome:
     """Read a finished cell; raises :class:`DataError` when the file is damaged."""
+    outcome = _read(path, Outcome)
+    return outcome.model_copy(update={"bundle": path.parent / outcome.bundle})
+
+
+def write_failure(failure: Failure, path: Path) -> None:
+    """Write a cell that came to nothing as JSON, whole or not at all."""
+    with write_whole(path) as partial:
+        partial.write_text(json.dumps(failure.model_dump(), ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_failure(path: Path) -> Failure:
+    """Read a cell that came to nothing; raises :class:`DataError` when the file is damaged."""
+    return _read(path, Failure)
+
+
+def _read(path: Path, kind: type[_Kind]) -> _Kind:
     try:
-        outcome = Outcome.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
         reason = " ".join(str(error.errors()[0]["msg"]).split())
-        raise DataError(
-            f"{path}: is damaged ({reason}); remove the file, and the study judges this cell again"
-        ) from None
-    return outcome.model_copy(update={"bundle": path.parent / outcome.bundle})
+        raise DataError(f"{path}: is damaged ({reason}); remove the file, and the study runs this cell again") from None

@@ -135,14 +135,25 @@ def _named_file(name: str, path: Path) -> Path:
 
 
 def _in_folder(name: str, folder: Path) -> Path | None:
-    """``name.safetensors``, else the only file whose name begins with ``name``."""
+    """``name.safetensors``, else the only file whose name begins with ``name`` and with no longer name of timm's."""
     if (exact := folder / f"{name}.safetensors").is_file():
         return exact
-    found = sorted(folder.glob(f"{escape(name)}*.safetensors"))
+    found = [path for path in sorted(folder.glob(f"{escape(name)}*.safetensors")) if _is_of(name, path.stem)]
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise RecipeError(f"weights {folder}: several files fit {name}: {names}; name one of them")
     return found[0] if found else None
+
+
+def _is_of(name: str, stem: str) -> bool:
+    """Whether a file called ``stem`` is of ``name``, and not of a network like vgg16_bn for vgg16."""
+    from cobnut.models.torchvision_mend import mend_torchvision
+
+    mend_torchvision()
+    import timm
+
+    longest = max((known for known in timm.list_models() if stem.startswith(known)), key=len, default=name)
+    return len(longest) <= len(name.partition(".")[0])
 
 
 def _endpoint() -> str:

@@ -53,7 +53,10 @@ def difference_text(difference: Difference, first_is_row: bool) -> str:
 
 def _standing(contest: Contest, best: Standing, figure: Compared) -> str:
     others = [each.recipe for each in contest.standings if each is not best]
-    beaten = [name for name in others if getattr(contest.between(best.recipe, name), figure).is_significant]
+    beaten = [name for name in others if _lead(contest, best.recipe, name, figure) > 0]
+    if ahead := [name for name in others if _lead(contest, best.recipe, name, figure) < 0]:
+        # the figures are of all images that a recipe judged, the comparison of those that every recipe judged
+        return f"On the images that all have judged, {_names(ahead, len(others))} came out significantly ahead of it."
     equal = [name for name in others if name not in beaten]
     if not equal:
         return f"It is significantly better than {_names(beaten, len(others))}."
@@ -68,6 +71,14 @@ def _standing(contest: Contest, best: Standing, figure: Compared) -> str:
         f"It is significantly better than {_names(beaten, len(others))}; "
         f"it cannot be told apart from {_names(equal, len(others))}."
     )
+
+
+def _lead(contest: Contest, first: str, second: str, figure: Compared) -> float:
+    """By how much the first is significantly ahead of the second; 0 where chance may explain it."""
+    comparison = contest.between(first, second)
+    difference: Difference = getattr(comparison, figure)
+    sign = 1 if comparison.first == first else -1
+    return sign * difference.value if difference.is_significant else 0.0
 
 
 def _names(names: Sequence[str], others: int) -> str:

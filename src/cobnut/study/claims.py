@@ -75,7 +75,7 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
 
 def _take_up_orphan(ledger: Ledger) -> tuple[optuna.Trial | None, FileLock | None] | None:
     for each in ledger.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if each.user_attrs.get(_HOME, ledger.note.home) != ledger.note.home and not _is_silent(each):
+        if each.user_attrs.get(_HOME) != ledger.note.home and not _is_silent(each):
             continue
         lock = _lock_of(ledger, each.number)
         with suppress(Timeout):

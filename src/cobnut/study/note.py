@@ -1,18 +1,20 @@
-"""What a study was begun with, so that going on with other recipes or images is noticed and nothing is mixed."""
+"""What a study was begun with, so that going on with other recipes or images is noticed, and who works at it now."""
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cobnut.errors import CobnutError, DataError
-from cobnut.files import write_whole
+from cobnut.files import make_folder, write_whole
 from cobnut.recipe import Recipe
 from cobnut.study.grid import Grid
 
-NOTE = "study.json"
+NOTE, LOCK = "study.json", "study.lock"
 
 
 class Note(BaseModel):
@@ -34,7 +36,7 @@ def read_note(out: Path) -> Note | None:
     if out.exists() and not out.is_dir():
         raise CobnutError(f"{out}: a file stands where a folder is needed; choose another --out")
     if not path.is_file():
-        if out.is_dir() and any(not each.name.endswith(".part") for each in out.iterdir()):
+        if out.is_dir() and any(each.name != LOCK and not each.name.endswith(".part") for each in out.iterdir()):
             raise CobnutError(f"{out}: exists and is not the folder of a study; choose another --out")
         return None
     try:
@@ -42,6 +44,28 @@ def read_note(out: Path) -> Note | None:
     except (ValidationError, CobnutError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: cannot be read ({reason}); begin a study in another --out") from None
+
+
+@contextmanager
+def hold_study(grid: Grid, command: str) -> Iterator[None]:
+    """Keep the study's folder for oneself, and note what ``grid`` adds to it as :func:`update_note` does.
+
+    The system frees the folder when the process ends, however it ends. Raises :class:`CobnutError` when another
+    process works there.
+    """
+    read_note(grid.out)  # refuses a folder that is something else before a lock is put there
+    lock = FileLock(make_folder(grid.out) / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise CobnutError(
+            f"{grid.out}: another `cobnut study` is at work there; wait until it has ended, or choose another --out"
+        ) from None
+    try:
+        update_note(grid, command)
+        yield
+    finally:
+        lock.release()
 
 
 def update_note(grid: Grid, command: str) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import cobnut
 from cobnut.evaluation.comparison import Comparison
-from cobnut.evaluation.outcome import Failure, Outcome, read_outcome
+from cobnut.evaluation.outcome import Outcome, read_failure, read_outcome
 from cobnut.evaluation.published import STUDY_FIGURES, is_of_the_study
-from cobnut.evaluation.standing import Contest, Results, Standing, build_contests
+from cobnut.evaluation.standing import RANGED, Contest, Results, Standing, build_contests
 from cobnut.files import write_whole
 from cobnut.study.grid import FAILURE, OUTCOME
 from cobnut.study.note import read_note
@@ -32,9 +32,7 @@ def read_results(out: Path) -> Results:
     note = read_note(out)
     outcomes = [read_outcome(path) for path in sorted(out.glob(f"*/*/seed-*/{OUTCOME}"))]
     failures = [
-        Failure.model_validate_json(path.read_bytes())
-        for path in sorted(out.glob(f"*/*/seed-*/{FAILURE}"))
-        if not path.with_name(OUTCOME).exists()
+        read_failure(path) for path in sorted(out.glob(f"*/*/seed-*/{FAILURE}")) if not path.with_name(OUTCOME).exists()
     ]
     return Results(build_contests(outcomes), failures, note.command if note else "")
 
@@ -105,7 +103,8 @@ def _standing(standing: Standing) -> dict[str, Any]:
         "remark": standing.remark,
         "seeds": [each.recipe.seed for each in standing.outcomes],
         "means": standing.figures,
-        "intervals": standing.intervals,
+        "intervals": {name: each for name, each in standing.intervals.items() if name not in RANGED},
+        "lowest_and_highest_seed": {name: standing.intervals.get(name) for name in RANGED},
         "train_seconds": _mean_of(standing.outcomes, "train_seconds"),
         "ms_per_image": _mean_of(standing.outcomes, "ms_per_image"),
         "parameters": standing.first.parameters,

@@ -1,18 +1,16 @@
 """Run the grid: train and judge every cell that is not done, write down the ones that fail, lose and repeat nothing."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from cobnut.data.layouts import RUN_NOTE
 from cobnut.errors import CobnutError, DataError
 from cobnut.evaluation.evaluate import Evaluation, evaluate
-from cobnut.evaluation.outcome import Failure, JudgedImage, Outcome, read_outcome, write_outcome
-from cobnut.files import write_whole
+from cobnut.evaluation.outcome import Failure, JudgedImage, Outcome, read_outcome, write_failure, write_outcome
+from cobnut.recipe import Recipe
 from cobnut.study.grid import Cell, Grid, prepared
-from cobnut.training.run import run_folder
+from cobnut.training.run import run_folder, was_begun_with
 from cobnut.training.train import Listeners, train
 
 
@@ -26,17 +24,20 @@ class StudyListeners:
     on_end: Callable[[Cell, Outcome | Failure, float], None] = field(default=lambda cell, end, seconds: None)
 
 
-def run_study(grid: Grid, listeners: StudyListeners | None = None) -> list[Failure]:
+def run_study(
+    grid: Grid, listeners: StudyListeners | None = None, loggers: Sequence[str] = ("tensorboard",)
+) -> list[Failure]:
     """Run every cell that is not done, and give those that failed; a cell that failed before is tried again.
 
     A finished cell is never touched. A cell that was interrupted goes on from its last checkpoint to the result that it
-    would have had. ``on_end`` hears the seconds that the cell took now.
+    would have had. ``on_end`` hears the seconds that the cell took now, and ``loggers``
+    name who writes the losses down.
     """
     listeners, failures = listeners or StudyListeners(), []
     for cell in waiting_cells(grid):
         started = time.perf_counter()
         listeners.on_begin(cell)
-        end = _run_or_record(cell, listeners)
+        end = _run_or_record(cell, listeners, loggers)
         if isinstance(end, Failure):
             failures.append(end)
         listeners.on_end(cell, end, time.perf_counter() - started)
@@ -67,9 +68,9 @@ def is_done(cell: Cell) -> bool:
     return True
 
 
-def _run_or_record(cell: Cell, listeners: StudyListeners) -> Outcome | Failure:
+def _run_or_record(cell: Cell, listeners: StudyListeners, loggers: Sequence[str]) -> Outcome | Failure:
     try:
-        outcome = _run_cell(cell, listeners)
+        outcome = _run_cell(cell, listeners, loggers)
         write_outcome(outcome, cell.outcome)
     except Exception as error:  # whatever it is, it must not end the night for the other cells
         kind = "" if isinstance(error, CobnutError) else f"{type(error).__name__}: "
@@ -79,16 +80,15 @@ def _run_or_record(cell: Cell, listeners: StudyListeners) -> Outcome | Failure:
             seed=cell.asked.seed,
             reason=" ".join(f"{kind}{error}".split())[:400],
         )
-        with write_whole(cell.failure) as partial:
-            partial.write_text(json.dumps(failure.model_dump(), ensure_ascii=False) + "\n", "utf-8")
+        write_failure(failure, cell.failure)
         return failure
     cell.failure.unlink(missing_ok=True)
     return outcome
 
 
-def _run_cell(cell: Cell, listeners: StudyListeners) -> Outcome:
+def _run_cell(cell: Cell, listeners: StudyListeners, loggers: Sequence[str]) -> Outcome:
     recipe, remark = prepared(cell.asked)
-    train(cell.category.samples, recipe, cell.bundle, _has_begun(cell), listeners.training(cell))
+    train(cell.category.samples, recipe, cell.bundle, _has_begun(cell, recipe), listeners.training(cell), loggers)
     evaluation = evaluate(cell.bundle, cell.category.samples, cell.category.name, on_progress=listeners.on_judge(cell))
     manifest = evaluation.manifest
     return Outcome(
@@ -113,13 +113,15 @@ def _run_cell(cell: Cell, listeners: StudyListeners) -> Outcome:
     )
 
 
-def _has_begun(cell: Cell) -> bool:
-    """Whether there is a training to go on with; one that was killed before it wrote its note leaves nothing."""
-    folder = run_folder(cell.bundle)
-    if (folder / RUN_NOTE).is_file():
+def _has_begun(cell: Cell, recipe: Recipe) -> bool:
+    """Whether there is a training to go on with; what no training can go on from is swept away.
+
+    That is one that was killed before it wrote its note, or one that was begun with random weights when the encoder's
+    have been found since, or the reverse: the study's own note holds that all else is the same.
+    """
+    if was_begun_with(cell.bundle, recipe):
         return True
-    if folder.is_dir() and all(each.name.endswith(".part") for each in folder.iterdir()):
-        shutil.rmtree(folder)
+    shutil.rmtree(run_folder(cell.bundle), ignore_errors=True)
     return False
 
 

@@ -80,11 +80,18 @@ def build_task(samples: Sequence[Sample], recipe: Recipe, space: Space) -> Task:
     return Task(kept, content_hashes(kept), recipe.model_copy(update={"split": split}), space)
 
 
-def tune(task: Task, ledger: Ledger, trials: int, listeners: TuneListeners | None = None) -> None:
+def tune(
+    task: Task,
+    ledger: Ledger,
+    trials: int,
+    listeners: TuneListeners | None = None,
+    loggers: Sequence[str] = ("tensorboard",),
+) -> None:
     """Work at trials until there are ``trials`` in all, whoever works at them; each leaves its bundle in the folder.
 
     The objective of a trial is :attr:`~cobnut.training.choose.Proof.objective` of the bundle, as it would be deployed,
     on the good validation images. Interrupted and called again, it goes on with the training that was broken off.
+    ``loggers`` name who writes the losses down.
     """
     listeners = listeners or TuneListeners()
     warm_up = 3 * task.every_epochs
@@ -94,11 +101,11 @@ def tune(task: Task, ledger: Ledger, trials: int, listeners: TuneListeners | Non
             with claim(ledger, task.space, trials, task.recipe.seed) as claimed:
                 if claimed is None:
                     return
-                _try(task, ledger, claimed, listeners)
+                _try(task, ledger, claimed, listeners, loggers)
             listeners.on_end(claimed.trial.number, read_rows(ledger, task.space))
 
 
-def _try(task: Task, ledger: Ledger, claimed: Claim, listeners: TuneListeners) -> None:
+def _try(task: Task, ledger: Ledger, claimed: Claim, listeners: TuneListeners, loggers: Sequence[str]) -> None:
     trial, bundle, started = claimed.trial, ledger.bundle(claimed.trial.number), time.perf_counter()
     figures: dict[str, float | str]
     objective: float | None
@@ -106,7 +113,7 @@ def _try(task: Task, ledger: Ledger, claimed: Claim, listeners: TuneListeners) -
         recipe = lay(task.recipe, task.space.values(trial.params), f"{task.recipe.name} of trial {trial.number}")
         watch = _Watch(claimed, recipe, task.every_epochs)
         heard = watch.hear(listeners.on_begin(trial.number, recipe))
-        manifest = train(task.samples, recipe, bundle, resume=_is_begun(bundle), listeners=heard)
+        manifest = train(task.samples, recipe, bundle, _is_begun(bundle), heard, loggers)
         proof = _prove(bundle, manifest, task.hashes)
     except PrunedError:
         figures, objective = {"epochs": watch.epoch}, None

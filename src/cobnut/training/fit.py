@@ -82,7 +82,8 @@ def fit(
         if recipe.robust.threshold:
             callbacks.append(SparsePart(recipe.robust, training))
         after = [] if on_network is None else [Watched(network, on_network)]
-        _run(Rebuilding(learning, recipe), recipe, training, validating, callbacks, loggers, folder, after)
+        module = Rebuilding(learning, recipe, recipe.training.shortened(len(training)))
+        _run(module, recipe, training, validating, callbacks, loggers, folder, after)
         with write_whole(folder / FITTED) as partial:
             torch.save(record.state_dict(), partial)
     learning.load_state_dict(record.best_weights)
@@ -101,12 +102,12 @@ def _run(
     after: list[Watched],
 ) -> None:
     """The epochs themselves, from the start or from the way back."""
-    options, way_back = recipe.training, folder / WAY_BACK
+    options, way_back = module.options, folder / WAY_BACK
     if way_back.exists():
         _load(way_back)
     with _quiet(), _deterministic():
         trainer = Trainer(
-            max_epochs=options.epochs_for(len(training)),
+            max_epochs=options.epochs,
             callbacks=[
                 *callbacks,
                 EarlyStopping("val_loss", patience=options.patience, mode="min", check_finite=False),
@@ -149,7 +150,7 @@ def _load(path: Path) -> dict[str, Any]:
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:100]
         raise CobnutError(
-            f"{path}: is damaged ({reason}); remove the folder {path.parent} and train without --resume"
+            f"{path}: is damaged ({reason}); remove the folder {path.parent} and begin anew, without --resume if given"
         ) from None
     return content
 

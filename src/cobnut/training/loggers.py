@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,11 +94,16 @@ def _build_mlflow(folder: Path, options: dict[str, Any]) -> "Logger":
     try:
         note.write_text(str(logger.run_id), encoding="utf-8")  # asking for the run begins it
     except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise CobnutError(
-            f"MLflow at {server or folder}: does not take the run ({reason}); check $MLFLOW_TRACKING_URI"
-        ) from None
+        place = _without_password(server) if server else str(folder)
+        reason = " ".join(str(error).replace(server or place, place).split())[:120]
+        raise CobnutError(f"MLflow at {place}: does not take the run ({reason}); check $MLFLOW_TRACKING_URI") from None
     return logger
+
+
+def _without_password(url: str) -> str:
+    """The URL as it may be shown: without what stands before the @ of its host."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _flatten(options: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

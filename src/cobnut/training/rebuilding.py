@@ -10,17 +10,18 @@ from cobnut.losses import build_loss
 from cobnut.losses.pixel import mse
 from cobnut.models.detector import shrink, to_unit
 from cobnut.models.transfer import FineTuned
+from cobnut.options import TrainingOptions
 from cobnut.recipe import Recipe
 
 
 class Rebuilding(LightningModule):
     """One step of learning: see the batch, rebuild what is wanted, and how far off that is."""
 
-    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, network: nn.Module, recipe: Recipe, options: TrainingOptions) -> None:
         super().__init__()
         self.network = network
         self.loss = build_loss(recipe.training.loss)
-        self.options = recipe.training
+        self.options = options
         self.spoilt_weight = recipe.corruption.weight if recipe.corruption.name != "none" else 0.0
 
     def training_step(self, batch: Batch) -> Tensor:

@@ -71,6 +71,11 @@ class Run:
             partial.write_text(json.dumps({**self.begun_with, "is_finished": is_finished}), encoding="utf-8")
 
 
+def was_begun_with(out: Path, recipe: Recipe) -> bool:
+    """Whether the run beside the bundle ``out`` is there and was begun with ``recipe``."""
+    return bool(_read_note(run_folder(out)).get("recipe") == recipe.model_dump(mode="json"))
+
+
 def _read_note(folder: Path) -> dict[str, Any]:
     """What a run was begun with; empty where there is none, or it cannot be read."""
     try:
