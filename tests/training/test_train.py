@@ -246,7 +246,9 @@ def test_a_damaged_checkpoint_is_told_and_the_advice_works(
 ) -> None:
     for path in run_folder(interrupted).glob("*.ckpt"):
         path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(CobnutError, match="is damaged .*; remove the folder .*run and begin anew, without --resume if given"):
+    with pytest.raises(
+        CobnutError, match="is damaged .*; remove the folder .*run and begin anew, without --resume if given"
+    ):
         train(samples, tiny_recipe, interrupted, resume=True)
     shutil.rmtree(run_folder(interrupted))
     train(samples, tiny_recipe, interrupted)
