@@ -21,7 +21,7 @@ def test_lists_are_choices_and_tables_are_ranges(tmp_path: Path) -> None:
         tmp_path,
         """
         "network.widths" = [[8, 16, 32], [16, 32, 64]]
-        training.learning_rate = { low = 1e-4, high = 3e-3, log = true }
+        training.learning_rate = { low = 1e-4, high = 1e-2, log = true }
         "calibration.q" = ["auto", 99.0]
         [score]
         smoothing = { low = 1, high = 9, step = 2 }
@@ -30,7 +30,7 @@ def test_lists_are_choices_and_tables_are_ranges(tmp_path: Path) -> None:
     )
     assert found.distributions == {
         "network.widths": CategoricalDistribution(("[8, 16, 32]", "[16, 32, 64]")),
-        "training.learning_rate": FloatDistribution(1e-4, 3e-3, log=True),
+        "training.learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
         "calibration.q": CategoricalDistribution(('"auto"', "99.0")),
         "score.smoothing": IntDistribution(1, 9, step=2),
     }

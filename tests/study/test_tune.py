@@ -65,7 +65,7 @@ def whole(task: Task, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, l
 def test_the_first_trial_is_the_recipe_as_it_is(whole: tuple[Path, list[TrialRow]], bundle: Path) -> None:
     out, rows = whole
     assert [row.number for row in rows] == list(range(TRIALS))
-    assert rows[0].settings == {"training.learning_rate": 1e-3, "score.smoothing": "auto"}
+    assert rows[0].settings == {"training.learning_rate": 4e-3, "score.smoothing": "auto"}
     made, plain = read_manifest(out / "trials" / "0000.cobnut"), read_manifest(bundle)
     assert made.fingerprint == plain.fingerprint
     assert made.threshold == pytest.approx(plain.threshold, rel=0.01)

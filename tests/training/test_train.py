@@ -72,7 +72,8 @@ def test_training_stops_early_and_keeps_the_best_epoch(samples: list[Sample], tm
 
 
 def test_the_learning_rate_falls_in_steps(samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path) -> None:
-    training = tiny_recipe.training.model_copy(update={"epochs": 5, "step_epochs": 2, "step_gamma": 0.1})
+    options = {"epochs": 5, "learning_rate": 1e-3, "step_epochs": 2, "step_gamma": 0.1}
+    training = tiny_recipe.training.model_copy(update=options)
     manifest = train(samples, tiny_recipe.model_copy(update={"training": training}), tmp_path / "a.cobnut")
     assert [epoch.learning_rate for epoch in manifest.history] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5])
 
@@ -94,7 +95,7 @@ def test_a_shortened_training_lowers_its_rate_as_often_as_a_whole_one(
 ) -> None:
     options = tiny_recipe.training
     steps = -(-len(read_manifest(bundle).fingerprint["train"]) // options.batch_size)
-    updates = {"epochs": 60, "step_epochs": 20, "step_gamma": 0.1, "most_steps": 6 * steps}
+    updates = {"epochs": 60, "learning_rate": 1e-3, "step_epochs": 20, "step_gamma": 0.1, "most_steps": 6 * steps}
     recipe = tiny_recipe.model_copy(update={"training": options.model_copy(update=updates)})
     manifest = train(samples, recipe, tmp_path / "a.cobnut")
     rates = [epoch.learning_rate for epoch in manifest.history]
