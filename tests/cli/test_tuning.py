@@ -19,7 +19,7 @@ def test_a_tuning_ends_with_a_recipe_a_page_and_rows_and_is_not_done_twice(
     first = run(*words)
     assert first.code == 0, first.err
     assert "1 of 2  trial 0: objective 0." in first.err
-    assert "searching training.learning_rate: 0.0003 to 0.005, logarithmic" in first.err
+    assert "searching training.learning_rate: 0.0003 to 0.02, logarithmic" in first.err
     assert "searching network.hidden" not in first.err, "what is set is fixed"
     assert "The truth is known of 2 trials only" in first.out
     assert read_recipe(str(tmp_path / "tuning" / "best.toml")).name == "cae-tuned"
