@@ -201,8 +201,8 @@ class TrainingOptions(Options):
     def shortened(self, images: int) -> "TrainingOptions":
         """The options as they hold for so many training images.
 
-        What ``most_steps`` takes off the epochs, it takes off all that is counted in epochs, so that a shortened
-        training goes through the same schedule as a whole one.
+        What ``most_steps`` takes off the epochs, it takes off patience and step_epochs too, so that the rate falls as
+        often as in a whole training. More epochs under the same bound therefore mean an earlier step.
         """
         epochs = self.epochs_for(images)
         counted = {name: -(-getattr(self, name) * epochs // self.epochs) for name in ("patience", "step_epochs")}

@@ -173,12 +173,23 @@ def test_what_no_training_can_go_on_from_begins_anew(finished: Grid, tmp_path: P
     other = asked.model_copy(update={"name": "as it would be with other weights"})
     assert not study._has_begun(cell, asked)
     folder = cell.folder / "cae.cobnut.run"
-    for left, is_known in ((".run.json.abc.part", False), ("run.json", True)):
+    for left, text in ((".run.json.abc.part", ""), ("run.json", json.dumps({"recipe": other.model_dump(mode="json")}))):
         folder.mkdir(parents=True)
-        (folder / left).write_text(json.dumps({"recipe": asked.model_dump(mode="json")}) if is_known else "")
-        assert study._has_begun(cell, asked) == is_known
-        assert not study._has_begun(cell, other)
+        (folder / left).write_text(text)
+        assert not study._has_begun(cell, asked)
         assert not folder.exists()
+
+
+def test_a_training_with_real_weights_is_not_thrown_away_when_they_are_missing(parts: Path, tmp_path: Path) -> None:
+    cell = next(read_grid([parts], ["cae"], TINY, 1, tmp_path / "out").cells())
+    stand_in = cell.asked.model_copy(update={"name": "as it would be with random weights"})
+    note = cell.folder / "cae.cobnut.run" / "run.json"
+    note.parent.mkdir(parents=True)
+    note.write_text(json.dumps({"recipe": cell.asked.model_dump(mode="json")}))
+    assert study._has_begun(cell, cell.asked)
+    with pytest.raises(CobnutError, match="was begun with the encoder's own weights, .* --weights as before"):
+        study._has_begun(cell, stand_in)
+    assert note.exists()
 
 
 def test_two_studies_do_not_work_in_one_folder(parts: Path, tmp_path: Path) -> None:

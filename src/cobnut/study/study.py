@@ -117,10 +117,16 @@ def _has_begun(cell: Cell, recipe: Recipe) -> bool:
     """Whether there is a training to go on with; what no training can go on from is swept away.
 
     That is one that was killed before it wrote its note, or one that was begun with random weights when the encoder's
-    have been found since, or the reverse: the study's own note holds that all else is the same.
+    have been found since: the study's own note holds that all else is the same. Raises :class:`CobnutError` rather
+    than lose a training with the encoder's own weights when these are not found now.
     """
     if was_begun_with(cell.bundle, recipe):
         return True
+    if was_begun_with(cell.bundle, cell.asked):
+        raise CobnutError(
+            f"{run_folder(cell.bundle)}: was begun with the encoder's own weights, which are not found now; name their "
+            "folder with --weights as before, or remove this one to begin anew"
+        )
     shutil.rmtree(run_folder(cell.bundle), ignore_errors=True)
     return False
 
