@@ -10,6 +10,8 @@ TINY = (
     "training.epochs=3",
     "training.batch_size=8",
 )
+# The same for the default recipe, which rebuilds features.
+TINY_FEATURE = ("image.size=64", "training.most_steps=8", "network.prototypes=8")
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from cobnut.recipe import option_rows
-from program import TINY, Run
+from program import TINY, TINY_FEATURE, Run
 
 ROOT = Path(__file__).parents[1]
 SMALL_PARTS = ["--good", "24", "--test-good", "6", "--defective", "2", "--side", "64"]
 TRAINING = ("train", "study", "tune")
 TINY_OPTIONS = [word for setting in TINY for word in ("--set", setting)]
+TINY_FEATURE_OPTIONS = [word for setting in TINY_FEATURE for word in ("--set", setting)]
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -38,9 +39,9 @@ def test_the_commands_of_a_page_work_one_after_the_other(
         Path(name).write_text(block, encoding="utf-8")
     assert len(commands(page)) >= 5
     for words in commands(page):
-        extra = {"parts": SMALL_PARTS, "train": TINY_OPTIONS, "study": TINY_OPTIONS, "tune": TINY_OPTIONS}.get(
-            words[0], []
-        )
+        trains_default = words[0] == "train" and "--recipe" not in words
+        training = TINY_FEATURE_OPTIONS if trains_default else TINY_OPTIONS
+        extra = {"parts": SMALL_PARTS, "train": training, "study": TINY_OPTIONS, "tune": TINY_OPTIONS}.get(words[0], [])
         done = run(*words, *extra)
         assert done.code == 0, f"{words}: {done.err}"
     for block in blocks(page, "python"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cobnut.errors import RecipeError
-from cobnut.recipe import Recipe, option_rows, parse_recipe, read_recipe, recipe_names
+from cobnut.recipe import Effort, Recipe, option_rows, parse_recipe, read_recipe, recipe_names, with_effort
 
 
 def test_every_recipe_that_comes_with_cobnut_is_valid_and_described() -> None:
@@ -93,3 +93,16 @@ def test_a_wrong_value_is_explained_by_the_text_of_the_recipes_own_network() -> 
         read_recipe("cae", ["network.widths=[]"])
     with pytest.raises(RecipeError, match="channels of each level"):
         read_recipe("upsampling", ["network.widths=[8]"])
+
+
+def test_effort_trades_time_for_accuracy_and_yields_to_settings() -> None:
+    fast, best = (with_effort("feature", effort) for effort in (Effort.FAST, Effort.BEST))
+    assert fast.image.size < read_recipe("feature").image.size < best.image.size
+    assert fast.training.most_steps < best.training.most_steps
+    assert with_effort("feature", Effort.FAST, ["image.size=128"]).image.size == 128
+    assert with_effort("cae", Effort.DEFAULT) == read_recipe("cae")
+
+
+def test_effort_belongs_to_recipes_of_features() -> None:
+    with pytest.raises(RecipeError, match="--effort fast: recipe cae does not rebuild features"):
+        with_effort("cae", Effort.FAST)

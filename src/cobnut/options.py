@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Auto = Literal["auto"]
 Width = Annotated[int, Field(ge=1, le=4096)]
+Stride = Literal[2, 4, 8, 16, 32]
 Weight = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -29,6 +30,10 @@ class ImageOptions(Options):
     """How a photograph becomes the array that the network sees."""
 
     size: int = Field(128, ge=16, le=2048, description="side of the square that images are resized to, in pixels")
+    follow: bool = Field(
+        False,
+        description="let size follow the good images: their median shorter side, in steps of 64, but no more than size",
+    )
     mode: Literal["rgb", "grey"] = Field("rgb", description="colour channels that the network sees")
     bits: int = Field(16, ge=8, le=16, description="significant bits of 16-bit images (10, 12 or 14 for such cameras)")
 
@@ -114,14 +119,45 @@ class SsimAeOptions(Options):
         return 16
 
 
+class FeatureOptions(Options):
+    """The default: features of a frozen encoder, rebuilt by an autoencoder and by learned prototypes."""
+
+    name: Literal["feature"] = Field("feature", description="features of a frozen encoder, rebuilt")
+    encoder: str = Field("tf_efficientnet_lite0", description="the encoder by its timm name")
+    weights: str = Field(
+        "auto", description="the encoder's: auto, package, hub, a .safetensors file or its folder, or random"
+    )
+    taps: Annotated[tuple[Stride, ...], Field(min_length=1, max_length=5)] = Field(
+        (4, 8, 16), description="strides of the encoder's stages that are brought together and rebuilt"
+    )
+    context: Literal[0, 2, 4, 8, 16, 32] = Field(
+        32, description="stride of the stage that tells the prototypes what surrounds a place; 0: none"
+    )
+    stride: Stride = Field(8, description="pixels of the image to one feature")
+    components: Width = Field(192, description="most principal components of the rebuilt stages that are kept")
+    context_components: Width = Field(64, description="most principal components of the context that are kept")
+    width: Width = Field(128, description="channels of the autoencoder")
+    code: Width = Field(32, description="channels of its code, the narrowest place")
+    noise: float = Field(0.2, ge=0, le=2, description="noise on the features that train, in their deviations")
+    pasted: int = Field(3, ge=0, le=16, description="most blocks of other features that are pasted into an image's")
+    flips: bool = Field(True, description="mirror the features that train, every other time in both directions")
+    prototypes: int = Field(2048, ge=1, le=65_536, description="features that stand for all good ones")
+
+    @property
+    def shrinks_by(self) -> int:
+        """What the side of an image must be a multiple of."""
+        return max(2 * self.stride, self.context, *self.taps)
+
+
 NetworkOptions = Annotated[
-    DenseOptions | UpsamplingOptions | TransferOptions | SsimAeOptions, Field(discriminator="name")
+    DenseOptions | UpsamplingOptions | TransferOptions | SsimAeOptions | FeatureOptions, Field(discriminator="name")
 ]
 NETWORK_OPTIONS: dict[str, type[Options]] = {
     "dense": DenseOptions,
     "upsampling": UpsamplingOptions,
     "transfer": TransferOptions,
     "ssim-ae": SsimAeOptions,
+    "feature": FeatureOptions,
 }
 
 
@@ -212,13 +248,20 @@ class TrainingOptions(Options):
 class ScoreOptions(Options):
     """How an error becomes an anomaly map and one number."""
 
-    error: str = Field("squared", description="what the map shows: squared, absolute, ssim, ms_ssim or cw_ssim")
+    error: str = Field(
+        "squared",
+        description="what the map shows: squared, absolute, ssim, ms_ssim or cw_ssim; "
+        "of features: residual, prototype, relative or auto",
+    )
     normalise: Literal["none", "place"] | Auto = Field(
         "auto",
         description="place: errors as multiples of what is usual at their place; auto: chosen on validation images",
     )
     smoothing: Annotated[int, Field(ge=1, le=63), AfterValidator(_check_odd)] | Auto = Field(
         "auto", description="side of the square mean over the map, in pixels, odd; 1 is none; auto: as for normalise"
+    )
+    synthetic: float = Field(
+        1.0, gt=0, le=1, description="scale of the synthetic defects that choose; 1: for images that they fill well"
     )
     least_area: Fraction | Auto = Field(
         "auto", description="share of the map that must lie above the threshold; auto: chosen on good validation images"

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class Recipe(Options):
         """The options that can be left to be chosen on validation images, as they stand here."""
         score = self.score
         view = {"normalise": score.normalise, "smoothing": score.smoothing, "least_area": score.least_area}
+        if score.error == "auto":
+            view["error"] = "auto"
         return {**view, "q": self.calibration.q}
 
     @property
@@ -76,6 +79,36 @@ def read_recipe(name_or_file: str, settings: Sequence[str] = (), seed: int | Non
         options["seed"] = seed
     options.setdefault("name", Path(name_or_file).stem)
     return parse_recipe(options, source=name_or_file)
+
+
+class Effort(StrEnum):
+    """Time for accuracy, of the recipes that rebuild features."""
+
+    FAST = "fast"
+    DEFAULT = "default"
+    BEST = "best"
+
+
+_EFFORTS = {
+    Effort.FAST: ("image.size=256", "training.most_steps=150", "network.prototypes=1024"),
+    Effort.DEFAULT: (),
+    Effort.BEST: ("image.size=768", "training.most_steps=1000", "network.prototypes=4096"),
+}
+
+
+def with_effort(name_or_file: str, effort: Effort, settings: Sequence[str] = (), seed: int | None = None) -> Recipe:
+    """Read a recipe as :func:`read_recipe` does, at an effort; ``settings`` come after it.
+
+    Raises :class:`RecipeError` when the recipe does not rebuild features and another effort than the default is asked.
+    """
+    plain = read_recipe(name_or_file, settings, seed)
+    if effort is Effort.DEFAULT:
+        return plain
+    if plain.network.name != "feature":
+        raise RecipeError(
+            f"--effort {effort}: recipe {plain.name} does not rebuild features; set training.epochs instead"
+        )
+    return read_recipe(name_or_file, (*_EFFORTS[effort], *settings), seed)
 
 
 def parse_recipe(options: dict[str, Any], source: str) -> Recipe:

@@ -71,7 +71,7 @@ def place(tmp_path: Path, parts: Path, bundle: Path, monkeypatch: pytest.MonkeyP
     return tmp_path
 
 
-TRAIN = ["train", "--out", "new.cobnut"]
+TRAIN = ["train", "--recipe", "cae", "--out", "new.cobnut"]
 TUNE = ["tune", "--out", "tuning"]
 STUDY = ["study", "--out", "night"]
 COMMANDS: list[tuple[list[str], str]] = [
@@ -111,8 +111,8 @@ COMMANDS: list[tuple[list[str], str]] = [
     ([*TRAIN, "parts", "--set", "training.loss.mse=-1"], "training.loss"),
     ([*TRAIN, "parts", "--recipe", "flat.toml"], "'image' is no group of options"),
     ([*TRAIN, "parts", "--resume"], "holds no training to go on with; train without --resume"),
-    (["train", "parts", "--out", "photos"], "photos.run: exists and is not the folder of a training"),
-    (["train", "parts", "--out", "webapp"], "webapp: exists and is not just a bundle"),
+    ([*TRAIN, "parts", "--out", "photos"], "photos.run: exists and is not the folder of a training"),
+    ([*TRAIN, "parts", "--out", "webapp"], "webapp: exists and is not just a bundle"),
     ([*TRAIN, "few"], "5 different good images to learn from: at least 20 are needed"),
     ([*TRAIN, "damaged"], "not a whole image"),
     ([*TRAIN, "deep"], "holds 32-bit pixels up to 700"),
@@ -130,9 +130,9 @@ COMMANDS: list[tuple[list[str], str]] = [
     ([*TRAIN, "parts", "--set", "network.name=resnet"], "network.name = 'resnet'"),
     ([*TRAIN, "parts", "--set", "score.smoothing=2"], "score.smoothing = 2"),
     ([*TRAIN, "parts", "--set", "split.validation=0.6", "--set", "split.calibration=0.3"], "leaves under a fifth"),
-    (["train", "parts", "--out", "no-layout"], "no-layout: exists and is not just a bundle"),
-    (["train", "parts", "--out", "a-file"], "a-file: exists and is not just a bundle"),
-    (["train", "parts", "--out", "a-file/new.cobnut"], "a file stands where a folder is needed"),
+    ([*TRAIN, "parts", "--out", "no-layout"], "no-layout: exists and is not just a bundle"),
+    ([*TRAIN, "parts", "--out", "a-file"], "a-file: exists and is not just a bundle"),
+    ([*TRAIN, "parts", "--out", "a-file/new.cobnut"], "a file stands where a folder is needed"),
     # tuning
     ([*TUNE, "nowhere"], "nowhere: no such folder"),
     ([*TUNE, "parts", "--recipe", "cat"], "recipe 'cat': there is none"),
@@ -212,7 +212,10 @@ USAGE: list[tuple[list[str], str]] = [
     (["trian"], "valid are demo, train, evaluate, inspect, study, tune, data, parts, download, recipes"),
     (["train", "parts"], "Missing option '--out'"),
     (["train", "parts", "--out", "x", "--epochs", "3"], "No such option"),
-    (["train", "parts", "--out", "x", "--epochs", "3"], "valid are --out, --recipe, --good, --defective, --set"),
+    (
+        ["train", "parts", "--out", "x", "--epochs", "3"],
+        "valid are --out, --recipe, --effort, --good, --defective, --set",
+    ),
     (["train", "parts", "--out", "x", "--seed", "-1"], "Invalid value for '--seed'"),
     (["study", "parts"], "Missing option '--out'"),
     (["study", "parts", "--out", "x", "--seeds", "0"], "Invalid value for '--seeds'"),

@@ -20,6 +20,7 @@ from cobnut.runtime.bundle import read_manifest
 from program import TINY, Run
 
 TINY_OPTIONS = [word for setting in TINY for word in ("--set", setting)]
+TINY_CAE = ["--recipe", "cae", *TINY_OPTIONS]
 
 
 def test_train_evaluate_and_inspect_in_a_row(run: Callable[..., Run], parts: Path, tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ def test_the_same_command_twice_gives_the_same_figures(run: Callable[..., Run], 
     figures = []
     for name in ("first", "second"):
         bundle = tmp_path / f"{name}.cobnut"
-        assert run("train", parts, "--out", bundle, *TINY_OPTIONS).code == 0
+        assert run("train", parts, "--out", bundle, *TINY_CAE).code == 0
         assert run("evaluate", bundle, parts, "--json", tmp_path / f"{name}.json").code == 0
         figures.append(json.loads((tmp_path / f"{name}.json").read_text()))
         for timed in ("seconds", "train_seconds", "ms_per_image"):
@@ -58,7 +59,7 @@ def test_training_takes_a_pair_of_folders(run: Callable[..., Run], parts: Path, 
         shutil.copytree(parts / "test" / name, defective / name)
     pair = ["--good", parts / "train" / "good", "--defective", defective]
     bundle = tmp_path / "a.cobnut"
-    assert run("train", *pair, "--out", bundle, *TINY_OPTIONS).code == 0
+    assert run("train", *pair, "--out", bundle, *TINY_CAE).code == 0
     done = run("evaluate", bundle, *pair, "--json", tmp_path / "a.json")
     assert done.code == 0, done.err
     content = json.loads((tmp_path / "a.json").read_text())
@@ -124,7 +125,7 @@ def test_a_defect_type_is_never_taken_for_markup(run: Callable[..., Run], bundle
 
 
 def test_several_settings_may_follow_one_set(run: Callable[..., Run], parts: Path, tmp_path: Path) -> None:
-    assert run("train", parts, "--out", tmp_path / "a.cobnut", "--set", *TINY, "seed=4").code == 0
+    assert run("train", parts, "--out", tmp_path / "a.cobnut", "--recipe", "cae", "--set", *TINY, "seed=4").code == 0
     assert read_manifest(tmp_path / "a.cobnut").recipe.seed == 4
 
 
@@ -138,7 +139,7 @@ def sigint_is_heard() -> Iterator[None]:
 
 @pytest.mark.usefixtures("sigint_is_heard")
 def test_ctrl_c_says_that_nothing_is_lost(parts: Path, tmp_path: Path) -> None:
-    words = ["train", str(parts), "--out", str(tmp_path / "a.cobnut"), *TINY_OPTIONS, "--set", "training.epochs=100000"]
+    words = ["train", str(parts), "--out", str(tmp_path / "a.cobnut"), *TINY_CAE, "--set", "training.epochs=100000"]
     with subprocess.Popen([sys.executable, "-m", "cobnut", *words], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:

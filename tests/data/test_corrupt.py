@@ -38,3 +38,17 @@ def test_a_defect_is_small_and_changes_the_image_inside_its_mask_only(
     assert difference[mask].any()
     assert difference[~mask].max() <= 13  # the soft rim of a stain below its mask's edge
     assert spoilt.dtype == np.uint8
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.4, 0.7]))
+@settings(max_examples=20, deadline=None)
+def test_a_window_makes_the_defects_smaller_and_leaves_the_rest_alone(seed: int, window: float) -> None:
+    images = np.random.default_rng(seed).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    spoilt, masks = corrupt(images, seed, window)
+    originals = np.repeat(images, len(KINDS), axis=0)
+    for image, original, mask in zip(spoilt, originals, masks, strict=True):
+        assert mask.any()
+        assert mask.mean() < 0.3 * window**2
+        rows, columns = np.nonzero((image != original).any(axis=-1))
+        assert np.ptp(rows) < window * 64 + 1
+        assert np.ptp(columns) < window * 64 + 1

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cobnut.data.images import image_facts, read_full_image, read_image, read_mask, resize_map
+from cobnut.data.images import image_facts, read_full_image, read_image, read_mask, resize_map, working_size
 from cobnut.errors import ImageError
 from cobnut.options import ImageOptions
 
@@ -185,3 +185,16 @@ def test_any_overwritten_bytes_give_an_image_or_an_image_error(junk: bytes, suff
         assert read_image(BytesIO(content), RGB).shape == (16, 16, 3)
     except ImageError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "size"),
+    [
+        ([(900, 900)] * 3, 512),
+        ([(300, 270), (222, 103), (403, 632)], 256),
+        ([(64, 64)], 128),
+        ([(512, 512)], 512),
+    ],
+)
+def test_the_working_size_is_no_larger_than_the_images(shapes: list[tuple[int, int]], size: int) -> None:
+    assert working_size(shapes, 512) == size

@@ -37,7 +37,7 @@ def test_what_cannot_be_rebuilt_stands_out_in_map_and_score() -> None:
 
 def test_a_map_is_told_in_multiples_of_what_is_usual_at_its_place() -> None:
     detector = Detector(nn.Flatten(0, -1), ScoreOptions(), 0.0)
-    errors = torch.rand(2, 8, 8)
+    errors = torch.rand(2, 1, 8, 8)
     plain = detector.view(errors)
     detector.typical = torch.linspace(0.1, 1, 64).view(8, 8)
     torch.testing.assert_close(detector.view(errors), plain / detector.typical)

@@ -31,7 +31,21 @@ def test_a_training_is_written_down_by_each_logger_that_was_asked_for(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     out = tmp_path / "a.cobnut"
     words = [word for setting in TINY for word in ("--set", setting)]
-    done = run("train", parts, "--out", out, *words, "--logger", "csv", "--logger", "mlflow", "--logger", "tensorboard")
+    done = run(
+        "train",
+        parts,
+        "--recipe",
+        "cae",
+        "--out",
+        out,
+        *words,
+        "--logger",
+        "csv",
+        "--logger",
+        "mlflow",
+        "--logger",
+        "tensorboard",
+    )
     assert done.code == 0
     assert "mlflow" not in (done.out + done.err).lower()
     folder = run_folder(out)

@@ -8,16 +8,15 @@ import typer
 
 from cobnut.cli import options
 from cobnut.cli.terminal import out, progress, remark
+from cobnut.recipe import Effort
 
 if TYPE_CHECKING:
     from cobnut.recipe import Recipe
     from cobnut.records import Sample, Split
     from cobnut.runtime.bundle import Epoch, Manifest
 
-DEFAULT_RECIPE = "cae"
+DEFAULT_RECIPE = "feature"
 FEW = 20
-# The rendered parts are learned in fewer epochs than most, so that the demo ends while one watches.
-DEMO_SETTINGS = ("training.epochs=110", "training.step_epochs=45")
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +32,9 @@ def train(
     recipe: Annotated[
         str, typer.Option("--recipe", help="A name that `cobnut recipes` lists, or a .toml file.")
     ] = DEFAULT_RECIPE,
+    effort: Annotated[
+        Effort, typer.Option("--effort", help="Time for accuracy, of a recipe of features: image size and steps.")
+    ] = Effort.DEFAULT,
     good: options.Good = None,
     defective: options.Defective = None,
     settings: options.Settings = None,
@@ -51,15 +53,15 @@ def train(
     images, test. Defective images are never looked at. Logs and reconstructions stand in OUT.run; MLflow's go to
     $MLFLOW_TRACKING_URI where that is set.
 
-    Example: cobnut train photos/hazelnut --recipe cae --out hazelnut.cobnut
+    Example: cobnut train photos/hazelnut --out hazelnut.cobnut
     """
     from cobnut.data.layouts import read_dataset
     from cobnut.errors import require_extra
-    from cobnut.recipe import read_recipe
+    from cobnut.recipe import with_effort
     from cobnut.training.loggers import check_loggers
 
     options.use_weights(weights)
-    checked = read_recipe(recipe, settings or (), seed)
+    checked = with_effort(recipe, effort, settings or (), seed)
     check_loggers(loggers or ())
     samples = read_dataset(data, good, defective)
     require_extra("torch", "train", "training")
@@ -67,6 +69,8 @@ def train(
     _remark_on_few(manifest)
     out.print(f"bundle     {out_path}", markup=False)
     out.print(f"threshold  {manifest.threshold:.4g}  ({describe_decision(manifest)})", markup=False)
+    size, error = manifest.recipe.image.size, manifest.recipe.score.error
+    out.print(f"works      at {size} × {size} pixels, and shows the error «{error}»", markup=False)
     out.print(f"took       {manifest.seconds:.0f} s, best epoch {manifest.best_epoch} of {len(manifest.history)}")
     out.print(
         f"next       cobnut evaluate {out_path} {data or '--good ' + str(good)} --report report.html", markup=False
@@ -95,7 +99,7 @@ def demo(
     remark(f"rendered parts stand in {parts}")
     samples = read_dataset(parts)
     bundle, report = out_path / "parts.cobnut", out_path / "report.html"
-    run_training(samples, read_recipe(DEFAULT_RECIPE, DEMO_SETTINGS), bundle)
+    run_training(samples, read_recipe(DEFAULT_RECIPE), bundle)
     run_evaluation(bundle, samples, "rendered parts", report=report, json_file=out_path / "figures.json")
 
 

@@ -12,18 +12,19 @@ Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
-def corrupt(images: NDArray[np.uint8], seed: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def corrupt(images: NDArray[np.uint8], seed: int, window: float = 1.0) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Give every image (n, h, w, c) one defect of every kind: (n·kinds, h, w, c) and the masks (n·kinds, h, w).
 
-    The kinds are a pasted patch and a pasted scar (cut-paste, Li et al. 2021), a stain and a scratch. The same images
-    and seed give the same defects.
+    The kinds are a pasted patch and a pasted scar (cut-paste, Li et al. 2021), a stain and a scratch. Under 1,
+    ``window`` draws each as if the image were that much smaller: at its scale, in a window at a place of chance. The
+    same images and seed give the same defects.
     """
     spoilt, masks = [], []
     for index, image in enumerate(images):
         for number, kind in enumerate(KINDS.values()):
             random = np.random.default_rng([seed, index, number])
             donor = images[(index + random.integers(1, max(2, len(images)))) % len(images)]
-            corrupted, mask = kind(image, donor, random)
+            corrupted, mask = kind(image, donor, random) if window == 1 else _within(kind, window, image, donor, random)
             spoilt.append(corrupted)
             masks.append(mask)
     return np.stack(spoilt), np.stack(masks)
@@ -72,6 +73,17 @@ def scratch(image: Image, donor: Image, random: np.random.Generator) -> tuple[Im
 
 Kind = Callable[[Image, Image, np.random.Generator], tuple[Image, Mask]]
 KINDS: dict[str, Kind] = {"patch": paste_patch, "scar": paste_scar, "stain": stain, "scratch": scratch}
+
+
+def _within(kind: Kind, window: float, image: Image, donor: Image, random: np.random.Generator) -> tuple[Image, Mask]:
+    height, width = image.shape[:2]
+    tall, wide = max(8, round(window * height)), max(8, round(window * width))
+    y, x = _place_inside(image, random)
+    top, left = int(np.clip(y - tall // 2, 0, height - tall)), int(np.clip(x - wide // 2, 0, width - wide))
+    place = np.s_[top : top + tall, left : left + wide]
+    spoilt, mask = image.copy(), np.zeros((height, width), bool)
+    spoilt[place], mask[place] = kind(image[place], donor[place], random)
+    return spoilt, mask
 
 
 def _paste(image: Image, donor: Image, random: np.random.Generator, area: float, aspect: float) -> tuple[Image, Mask]:

@@ -1,7 +1,7 @@
 """Kept images as batches of tensors, in an order, and with a chance, that depend on seed and epoch alone."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from cobnut.options import AugmentationOptions
 from cobnut.recipe import Recipe
 
 Images = NDArray[np.uint8]
+Features = NDArray[np.floating[Any]]
 
 
 class Batch(NamedTuple):
@@ -52,7 +53,7 @@ def build_preparation(recipe: Recipe, is_training: bool) -> Preparation:
 class ImageBatches(Dataset[Batch]):
     """Whole batches out of one array, prepared; or, with ``features``, those of the images beside them."""
 
-    def __init__(self, images: Images, prepare: Preparation, features: NDArray[np.float32] | None = None) -> None:
+    def __init__(self, images: Images, prepare: Preparation, features: Features | None = None) -> None:
         self.images, self.prepare, self.features = images, prepare, features
 
     def __len__(self) -> int:
@@ -61,7 +62,8 @@ class ImageBatches(Dataset[Batch]):
     def __getitem__(self, draw: Draw) -> Batch:
         seen, wanted, spoilt = self.prepare(self.images[draw.positions], np.random.default_rng(draw.seed))
         if self.features is not None:
-            return Batch(torch.from_numpy(self.features[draw.positions]), *_tensors(wanted, spoilt))
+            features = self.features[draw.positions].astype(np.float32, copy=False)
+            return Batch(torch.from_numpy(features), *_tensors(wanted, spoilt))
         return Batch(*_tensors(seen, wanted, spoilt))
 
 

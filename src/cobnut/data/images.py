@@ -1,5 +1,6 @@
 """Any photograph as one kind of array: the only code that decodes, used alike in training and at the line."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -46,6 +47,16 @@ def image_shape(path: Path) -> tuple[int, int]:
             return (image.width, image.height) if is_turned else (image.height, image.width)
     except Exception as error:  # as in _decode
         raise ImageError(f"{path}: not a whole image ({_reason(error)}); copy or export it again") from None
+
+
+def working_size(shapes: Sequence[tuple[int, int]], most: int) -> int:
+    """The side to work at for images of these (height, width): their median shorter side, in steps of 64, 128 to
+    ``most``.
+
+    More pixels than the images have would show nothing new.
+    """
+    shorter = sorted(min(shape) for shape in shapes)
+    return min(most, max(128, shorter[len(shorter) // 2] // 64 * 64))
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from cobnut.errors import DataError, ImageError
 from cobnut.files import make_folder, write_whole
 from cobnut.options import ImageOptions
 
-Scalar = TypeVar("Scalar", np.uint8, np.float32)
+Scalar = TypeVar("Scalar", bound=np.generic)
 # Raise when read_image comes to give other pixels for the same file and options.
 DECODER_VERSION = 1
 MOST_KEPT_BYTES = 8 * 2**30

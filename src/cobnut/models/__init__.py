@@ -9,8 +9,10 @@ from typing import Any
 from torch import nn
 
 from cobnut.errors import RecipeError
+from cobnut.losses import build_error
 from cobnut.models.dense import DenseAutoencoder
 from cobnut.models.detector import Detector
+from cobnut.models.feature import FEATURE_ERRORS, FeatureDetector, FeatureNetwork, build_feature
 from cobnut.models.rebuilding import Inpainting, Patchwise
 from cobnut.models.ssim_ae import SsimAutoencoder
 from cobnut.models.transfer import build_transfer
@@ -25,6 +27,7 @@ NETWORKS: dict[str, Callable[[Any, Any], nn.Module]] = {
     "upsampling": UpsamplingAutoencoder,
     "transfer": build_transfer,
     "ssim-ae": SsimAutoencoder,
+    "feature": build_feature,
 }
 
 
@@ -58,6 +61,15 @@ def _check_patches(recipe: Recipe) -> None:
         )
 
 
+def check_error(recipe: Recipe) -> None:
+    """Refuse an error that the recipe's network cannot show, with :class:`RecipeError`."""
+    if recipe.network.name != "feature":
+        build_error(recipe.score.error)
+    elif recipe.score.error not in (*FEATURE_ERRORS, "auto"):
+        valid = ", ".join((*FEATURE_ERRORS, "auto"))
+        raise RecipeError(f"score.error = {recipe.score.error!r}: network feature has no such error; valid are {valid}")
+
+
 def build_rebuilding(network: nn.Module, recipe: Recipe) -> nn.Module:
     """The network as it rebuilds a whole image at inspection."""
     if recipe.corruption.name == "mask":
@@ -68,4 +80,6 @@ def build_rebuilding(network: nn.Module, recipe: Recipe) -> nn.Module:
 def build_detector(network: nn.Module, recipe: Recipe) -> Detector:
     """The recipe's detector around a trained network; its automatic least area is 0 until it is chosen."""
     area = recipe.score.least_area
+    if isinstance(network, FeatureNetwork):
+        return FeatureDetector(network, recipe.score, 0.0 if area == "auto" else area)
     return Detector(build_rebuilding(network, recipe), recipe.score, 0.0 if area == "auto" else area)

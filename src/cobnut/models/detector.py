@@ -1,5 +1,7 @@
 """The whole detector as one module, from the camera's bytes to map and score: what is exported is what was trained."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,31 +20,39 @@ class Detector(nn.Module):
     def __init__(self, network: nn.Module, options: ScoreOptions, least_area: float) -> None:
         super().__init__()
         self.network = network
-        self.error = build_error(options.error)
+        # The errors that the map may show, and which it does.
+        self.kinds: tuple[str, ...] = (options.error,)
+        self.kind = 0
         self.smoothing = 1 if options.smoothing == "auto" else options.smoothing
         self.least_area = least_area
         self.register_buffer("typical", None)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Images uint8 (n, h, w, c) in; maps (n, h, w), scores (n,) and reconstructions uint8 (n, h, w, c) out."""
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Images uint8 (n, h, w, c) in; maps and scores (n,) out, and where pixels are rebuilt, uint8 (n, h, w, c)."""
         image = to_unit(images)
-        reconstruction = self.network(image)
-        maps = self.view(self._errors(image, reconstruction))
-        return maps, area_score(maps, self.least_area), to_bytes(grow(reconstruction, image))
+        errors, reconstruction = self.rebuild(image, (self.kinds[self.kind],))
+        maps = self._shown(errors[:, 0])
+        judged = (maps, area_score(maps, self.least_area))
+        return judged if reconstruction is None else (*judged, to_bytes(grow(reconstruction, image)))
 
     def errors(self, images: Tensor) -> Tensor:
-        """What :meth:`view` makes maps of: images uint8 (n, h, w, c) in, errors (n, h, w) out."""
-        image = to_unit(images)
-        return self._errors(image, self.network(image))
+        """What :meth:`view` makes maps of: images uint8 (n, h, w, c) in, every error (n, kinds, h, w) out."""
+        return self.rebuild(to_unit(images), self.kinds)[0]
+
+    def rebuild(self, image: Tensor, kinds: Sequence[str]) -> tuple[Tensor, Tensor | None]:
+        """Images (n, c, h, w) in [0, 1] in; errors (n, kinds, h, w) and the reconstructions of pixels out."""
+        reconstruction = self.network(image)
+        errors = [build_error(kind)(reconstruction, shrink(image, reconstruction)) for kind in kinds]
+        return grow(torch.stack(errors, dim=1), image), reconstruction
 
     def view(self, errors: Tensor) -> Tensor:
-        """Errors (n, h, w) as an anomaly map: smoothed, and told in multiples of what is usual at their place."""
+        """Errors (n, kinds, h, w) as an anomaly map (n, h, w): of one kind, smoothed, and told in multiples of what is
+        usual at their place."""
+        return self._shown(errors[:, self.kind])
+
+    def _shown(self, errors: Tensor) -> Tensor:
         maps = smooth(errors, self.smoothing)
         return maps if self.typical is None else maps / self.typical
-
-    def _errors(self, image: Tensor, reconstruction: Tensor) -> Tensor:
-        errors = self.error(reconstruction, shrink(image, reconstruction))
-        return grow(errors[:, None], image)[:, 0]
 
 
 def shrink(image: Tensor, to: Tensor) -> Tensor:

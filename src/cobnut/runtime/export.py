@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 OPSET = 18
+OUTPUTS = ("anomaly_map", "score", "reconstruction")
 # Largest difference of a score between torch and the exported model, as a share of the score.
 TOLERANCE = 1e-3
 
@@ -27,23 +29,32 @@ def export_onnx(detector: "nn.Module", example: NDArray[np.uint8], target: Path)
     import torch
 
     detector = detector.eval().cpu()
+    with torch.inference_mode():
+        outputs = OUTPUTS[: len(detector(torch.from_numpy(np.array(example[:1]))))]
+    write_onnx(detector, example, target, outputs)
+    _prove(detector, example, target)
+
+
+def write_onnx(network: "nn.Module", example: NDArray[np.uint8], target: Path, outputs: Sequence[str]) -> None:
+    """Write a module that takes images, a batch uint8 (n, h, w, c) with n free, as ONNX."""
+    import torch
+
     images = torch.from_numpy(np.repeat(example[:1], 2, axis=0))  # a batch of one would fix the batch size
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # the exporter warns of its own internals
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
-            detector,
+            network,
             (images,),
             target,
             input_names=["images"],
-            output_names=["anomaly_map", "score", "reconstruction"],
+            output_names=list(outputs),
             dynamic_shapes=({0: torch.export.Dim("n")},),
             opset_version=OPSET,
             external_data=False,
             dynamo=True,
             verbose=False,
         )
-    _prove(detector, example, target)
 
 
 def _prove(detector: "nn.Module", example: NDArray[np.uint8], model: Path) -> None:

@@ -21,13 +21,16 @@ from cobnut.training.typical import typical_error
 MOST_IMAGES = 150
 # So many that the share found does not hang on a few lucky draws; few images are spoilt in several rounds.
 FEWEST_SYNTHETIC = 200
+# So many training images tell what is usual at each place.
+USUAL_IMAGES = 80
 _BATCH = 16
 
 SMOOTHINGS = (1, 3, 5, 9)
 # Few, because they only compare views; the choice itself tries them all.
 RANKED_AREAS = (0.0, 0.001, 0.005, 0.02)
 
-View = tuple[int | Auto, str]
+# Kind of error, smoothing, normalisation.
+View = tuple[int, int | Auto, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,34 +63,37 @@ def choose(
     validation images; then percentile and least area (:func:`choose_percentile_and_area`). Training images tell which
     error is usual where.
     """
-    usual = _errors(detector, train[:MOST_IMAGES]) if recipe.score.normalise != "none" else None
+    usual = _errors(detector, train[:USUAL_IMAGES]) if recipe.score.normalise != "none" else None
     if "auto" not in recipe.automatic().values():
-        _show(detector, (recipe.score.smoothing, recipe.score.normalise), usual)
+        _show(detector, (0, recipe.score.smoothing, recipe.score.normalise), usual)
         return recipe, None
     good, spoilt = (_errors(detector, images) for images in spoil(recipe, validation))
-    best = max(_views(recipe), key=lambda view: _ranking(_show(detector, view, usual), good, spoilt))
+    best = max(_views(detector, recipe), key=lambda view: _ranking(_show(detector, view, usual), good, spoilt))
     shown = _show(detector, best, usual)
     choice = prove(recipe, shown(good).numpy(), shown(spoilt).numpy()).choice
     detector.least_area = choice.least_area
-    update = {"smoothing": best[0], "normalise": best[1], "least_area": choice.least_area}
+    kind, smoothing, normalise = best
+    view = {"error": detector.kinds[kind], "smoothing": smoothing, "normalise": normalise}
+    update = {**view, "least_area": choice.least_area}
     score = recipe.score.model_copy(update=update)
     calibration = recipe.calibration.model_copy(update={"q": choice.q})
     return recipe.model_copy(update={"score": score, "calibration": calibration}), choice
 
 
-def _views(recipe: Recipe) -> Iterator[View]:
-    """What smoothing and normalisation there are to choose among, the plainest first."""
+def _views(detector: Detector, recipe: Recipe) -> Iterator[View]:
+    """What errors, smoothing and normalisation there are to choose among, the plainest first."""
     smoothing, normalise = recipe.score.smoothing, recipe.score.normalise
-    for name in ("none", "place") if normalise == "auto" else (normalise,):
-        for side in SMOOTHINGS if smoothing == "auto" else (smoothing,):
-            yield side, name
+    for kind in range(len(detector.kinds)):
+        for name in ("none", "place") if normalise == "auto" else (normalise,):
+            for side in SMOOTHINGS if smoothing == "auto" else (smoothing,):
+                yield kind, side, name
 
 
 def _show(detector: Detector, view: View, usual: Tensor | None) -> Callable[[Tensor], Tensor]:
     """Set ``detector`` to a view, with the ``usual`` errors of training images; its way from errors to maps."""
-    side, normalise = view
+    kind, side, normalise = view
     assert side != "auto"
-    detector.smoothing, detector.typical = side, None
+    detector.kind, detector.smoothing, detector.typical = kind, side, None
     if normalise == "place":
         assert usual is not None
         detector.typical = typical_error(detector.view(usual))
@@ -103,7 +109,8 @@ def _ranking(shown: Callable[[Tensor], Tensor], good: Tensor, spoilt: Tensor) ->
 def spoil(recipe: Recipe, validation: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The good images that are chosen with, and the same with synthetic defects; the recipe gives the seed."""
     images = np.array(validation[:MOST_IMAGES])
-    spoilt = [corrupt(images, recipe.seed + (number << 32))[0] for number in range(_rounds(len(images)))]
+    window = recipe.score.synthetic
+    spoilt = [corrupt(images, recipe.seed + (number << 32), window)[0] for number in range(_rounds(len(images)))]
     return images, np.concatenate(spoilt)
 
 

@@ -2,43 +2,52 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cobnut.data.dataset import Features
 from cobnut.data.store import kept_array
 from cobnut.models.detector import to_unit
+from cobnut.models.feature import FeatureSpace
+from cobnut.training.engine import Engine
 
+# So many images tell the directions in which features differ: each has a thousand places or more.
+SPACE_IMAGES = 32
 _BATCH = 16
 
 
+def learn_space(space: FeatureSpace, images: NDArray[np.uint8]) -> None:
+    """Let the space of a feature network learn from some of the training images uint8 (n, s, s, c)."""
+    chosen = images[:: -(-len(images) // SPACE_IMAGES)]
+    starts = range(0, len(chosen), _BATCH)
+    space.learn([to_unit(torch.from_numpy(np.array(chosen[start : start + _BATCH]))) for start in starts])
+
+
 def kept_features(
-    encoder: nn.Module, images: NDArray[np.uint8], on_progress: Callable[[int], None] = lambda _: None
-) -> NDArray[np.float32]:
-    """Features (n, k, h, w) of images uint8 (n, s, s, c), memory-mapped; kept under a key of weights and pixels."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    encoder = encoder.eval().to(device)
-    starts = range(0, len(images), _BATCH)
+    engine: Engine,
+    images: NDArray[np.uint8],
+    dtype: type[np.floating[Any]] = np.float32,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Features:
+    """Features (n, k, h, w) of images uint8 (n, s, s, c), memory-mapped; kept under a key of weights and pixels.
 
-    def features(start: int) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            batch = torch.from_numpy(np.array(images[start : start + _BATCH]))
-            made: NDArray[np.float32] = encoder(to_unit(batch.to(device))).float().cpu().numpy()
-        return made
+    ``engine`` runs the frozen encoder that makes them.
+    """
 
-    def chunks() -> Iterator[NDArray[np.float32]]:
-        for start in starts:
-            chunk = features(start)
-            yield chunk
+    def chunks() -> Iterator[Features]:
+        for start in range(0, len(images), _BATCH):
+            chunk = engine(np.array(images[start : start + _BATCH]))
+            yield chunk.astype(dtype, copy=False)
             on_progress(len(chunk))
 
+    encoder = engine.network.cpu()
     with torch.inference_mode():
-        shape = encoder(to_unit(torch.from_numpy(np.array(images[:1])).to(device))).shape[1:]
-    kept = kept_array(_key(encoder, images), (len(images), *shape), np.dtype(np.float32), chunks())
-    encoder.cpu()
-    return kept
+        shape = encoder(to_unit(torch.from_numpy(np.array(images[:1])))).shape[1:]
+    return kept_array(_key(encoder, images), (len(images), *shape), np.dtype(dtype), chunks())
 
 
 def _key(encoder: nn.Module, images: NDArray[np.uint8]) -> str:

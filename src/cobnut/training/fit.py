@@ -16,16 +16,19 @@ from lightning.pytorch.callbacks import EarlyStopping
 from numpy.typing import NDArray
 from torch import nn
 
-from cobnut.data.dataset import ImageBatches, batches, build_preparation
+from cobnut.data.dataset import Features, ImageBatches, batches, build_preparation
 from cobnut.errors import CobnutError
 from cobnut.files import write_whole
 from cobnut.models import build_network, build_rebuilding
+from cobnut.models.feature import FeatureNetwork
 from cobnut.models.transfer import HalfFrozen
 from cobnut.options import TrainingOptions
 from cobnut.recipe import Recipe
 from cobnut.runtime.bundle import Epoch
 from cobnut.training.callbacks import EpochListener, NetworkListener, ReconstructionPictures, Record, Watched, WayBack
-from cobnut.training.features import kept_features
+from cobnut.training.engine import Engine
+from cobnut.training.feature_rebuilding import FeatureRebuilding
+from cobnut.training.features import kept_features, learn_space
 from cobnut.training.loggers import build_loggers
 from cobnut.training.rebuilding import Rebuilding
 from cobnut.training.sparse import SparsePart
@@ -60,35 +63,53 @@ def fit(
     torch.manual_seed(recipe.seed)
     # Channels last is how the images lie in memory: a tenth faster on a CPU. (torch's stubs do not know the argument.)
     network: nn.Module = build_network(recipe).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    record = Record(recipe.seed, on_epoch)
+    has_fitted = (folder / FITTED).exists()
     # Images that never change need to pass a frozen encoder but once: only what comes after it is trained.
+    is_feature = isinstance(network, FeatureNetwork)
     keeps_features = isinstance(network, HalfFrozen) and not recipe.changes_images
     learning = network.learning if isinstance(network, HalfFrozen) and keeps_features else network
-    record = Record(recipe.seed, on_epoch)
-    if (folder / FITTED).exists():
+    features: list[Features] = []
+    if isinstance(network, HalfFrozen) and keeps_features and (is_feature or not has_fitted):
+        features = _features(network, train, validation)
+    if has_fitted:
         record.load_state_dict(_load(folder / FITTED))
     else:
-        features: list[NDArray[np.float32] | None] = [None, None]
-        if isinstance(network, HalfFrozen) and keeps_features:
-            features = [kept_features(network.frozen, images) for images in (train, validation)]
-        training = ImageBatches(train, build_preparation(recipe, is_training=True), features[0])
-        validating = ImageBatches(validation, build_preparation(recipe, is_training=False), features[1])
-        pictures = ReconstructionPictures(
-            build_rebuilding(network, recipe),
-            np.array(validation[:PICTURED]),
-            folder / "reconstructions",
-            recipe.training.picture_epochs,
-        )
-        callbacks: list[Callback] = [record, pictures]
+        training = ImageBatches(train, build_preparation(recipe, is_training=True), *features[:1])
+        validating = ImageBatches(validation, build_preparation(recipe, is_training=False), *features[1:])
+        callbacks: list[Callback] = [record]
+        if not is_feature:
+            callbacks.append(_pictures(network, recipe, validation, folder))
         if recipe.robust.threshold:
             callbacks.append(SparsePart(recipe.robust, training))
         after = [] if on_network is None else [Watched(network, on_network)]
-        module = Rebuilding(learning, recipe, recipe.training.shortened(len(training)))
+        step = FeatureRebuilding if is_feature else Rebuilding
+        module = step(learning, recipe, recipe.training.shortened(len(training)))
         _run(module, recipe, training, validating, callbacks, loggers, folder, after)
         with write_whole(folder / FITTED) as partial:
             torch.save(record.state_dict(), partial)
     learning.load_state_dict(record.best_weights)
+    if isinstance(network, FeatureNetwork):
+        network.cpu().eval().learn_usual(features[0], features[1], recipe.seed)
     network = network.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return Fitted(network, record.history, record.best_epoch)
+
+
+def _features(network: HalfFrozen, *images: NDArray[np.uint8]) -> list[Features]:
+    """What the frozen part makes of the training images, which come first, and of others."""
+    dtype: type[np.floating[Any]] = np.float32
+    if isinstance(network, FeatureNetwork):
+        learn_space(network.frozen.eval(), images[0])
+        dtype = np.float16
+    engine = Engine(network.frozen)
+    return [kept_features(engine, each, dtype) for each in images]
+
+
+def _pictures(
+    network: nn.Module, recipe: Recipe, validation: NDArray[np.uint8], folder: Path
+) -> ReconstructionPictures:
+    rebuilding, shown = build_rebuilding(network, recipe), np.array(validation[:PICTURED])
+    return ReconstructionPictures(rebuilding, shown, folder / "reconstructions", recipe.training.picture_epochs)
 
 
 def _run(

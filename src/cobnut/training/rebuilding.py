@@ -21,7 +21,7 @@ class Rebuilding(LightningModule):
         super().__init__()
         self.network = network
         self.loss = build_loss(recipe.training.loss)
-        self.options = options
+        self.recipe, self.options = recipe, options
         self.spoilt_weight = recipe.corruption.weight if recipe.corruption.name != "none" else 0.0
 
     def training_step(self, batch: Batch) -> Tensor:

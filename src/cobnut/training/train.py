@@ -17,12 +17,13 @@ from torch import nn
 
 import cobnut
 from cobnut.calibration.threshold import Choice, percentile_threshold
+from cobnut.data.images import image_shape, working_size
 from cobnut.data.split import FEWEST_HELD_BACK, content_hashes, split_samples
 from cobnut.data.store import kept_images
 from cobnut.errors import CobnutError, DataError, RecipeError
 from cobnut.files import write_whole, write_whole_folder
-from cobnut.losses import build_error, build_loss
-from cobnut.models import build_detector, build_network
+from cobnut.losses import build_loss
+from cobnut.models import build_detector, build_network, check_error
 from cobnut.models.detector import Detector
 from cobnut.recipe import Recipe
 from cobnut.records import Sample, Split
@@ -79,21 +80,23 @@ def train(
     hashes = content_hashes(samples)
     parts = _deal(samples, recipe, hashes)
     fingerprint: dict[Split, list[str]] = {split: [hashes[path] for path in paths] for split, paths in parts.items()}
-    run = Run.open(out, recipe, fingerprint, resume)
+    run, asked = Run.open(out, recipe, fingerprint, resume), recipe
     if run.is_finished:
         return read_manifest(out)
+    recipe = at_working_size(recipe, parts["train"])
     listeners.on_split({split: len(paths) for split, paths in parts.items()})
     images = {
         split: kept_images(parts[split], fingerprint[split], recipe.image, listeners.on_image)
         for split in ("train", "validation", "calibration")
     }
     on_network = _watch(listeners, recipe, images["validation"])
+    listeners.on_stage("preparing what the network learns from")
     fitted = fit(recipe, images["train"], images["validation"], run.folder, listeners.on_epoch, on_network, loggers)
     listeners.on_stage("choosing smoothing, percentile and least area on validation images")
     detector = build_detector(fitted.network, recipe)
     resolved, choice = choose(detector, recipe, images["train"], images["validation"])
     listeners.on_stage("exporting and calibrating")
-    made = _Made(recipe, resolved, choice, fitted, detector, fingerprint)
+    made = _Made(asked, resolved, choice, fitted, detector, fingerprint)
     manifest = _write_bundle(out, made, images["calibration"], started)
     run.finish()
     return manifest
@@ -116,13 +119,27 @@ def check_recipe(recipe: Recipe) -> None:
     with torch.device("meta"):
         build_network(recipe)
         build_loss(recipe.training.loss)
-        build_error(recipe.score.error)
+    check_error(recipe)
+    if recipe.network.name == "feature" and (recipe.changes_images or set(recipe.training.loss) != {"mse"}):
+        raise RecipeError(
+            "network feature learns from kept features by mse: leave out patches, augmentation, corruption, robust and "
+            "training.loss; network.flips, noise and pasted change what it sees"
+        )
     is_whole = not recipe.patches.size and recipe.corruption.name == "none" and recipe.network.name != "transfer"
     if recipe.robust.threshold and not is_whole:
         raise RecipeError(
             f"robust.threshold = {recipe.robust.threshold}: a sparse part can only be split off images that the "
             "network gives back whole and unspoilt; set it to 0, or leave out patches, corruption and transfer"
         )
+
+
+def at_working_size(recipe: Recipe, paths: Sequence[Path]) -> Recipe:
+    """The recipe with the size that the good images give, where it lets them (``image.follow``)."""
+    if not recipe.image.follow:
+        return recipe
+    size = working_size([image_shape(path) for path in paths], recipe.image.size)
+    image = recipe.image.model_copy(update={"size": size, "follow": False})
+    return recipe.model_copy(update={"image": image})
 
 
 def _watch(listeners: Listeners, recipe: Recipe, validation: NDArray[np.uint8]) -> NetworkListener | None:

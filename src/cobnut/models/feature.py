@@ -1,0 +1,177 @@
+"""The default network: the features of a frozen encoder are rebuilt, by an autoencoder and by learned prototypes."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cobnut.models.detector import Detector
+from cobnut.models.encoders import build_encoder
+from cobnut.models.prototypes import Prototypes
+from cobnut.models.transfer import HalfFrozen
+from cobnut.models.whitening import Whitening
+from cobnut.options import FeatureOptions, ImageOptions, ScoreOptions
+
+# The errors that a feature network can show, the plainest first.
+FEATURE_ERRORS = ("residual", "prototype", "relative")
+_BATCH = 16
+
+
+class FeatureSpace(nn.Module):
+    """What is rebuilt: several stages of a frozen encoder, brought to one stride and whitened.
+
+    Images (n, c, s, s) in [0, 1] in, features (n, components, s/stride, s/stride) out. The first ``detail`` components
+    come from the stages that see detail; the others, from the deepest one, tell what surrounds it.
+    """
+
+    def __init__(self, options: FeatureOptions) -> None:
+        super().__init__()
+        taps = (*options.taps, *((options.context,) if options.context else ()))
+        self.encoder, self.stride = build_encoder(options.encoder, options.weights, taps), options.stride
+        channels = sum(self.encoder.channels[: len(options.taps)])
+        self.stages_of_detail, self.detail = len(options.taps), min(options.components, channels)
+        whitenings = [Whitening(channels, self.detail)]
+        if options.context:
+            deepest = self.encoder.channels[-1]
+            whitenings.append(Whitening(deepest, min(options.context_components, deepest)))
+        self.components = sum(len(each.spread) for each in whitenings)
+        self.whitenings = nn.ModuleList(whitenings)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The whitened features of images."""
+        side = image.shape[-1] // self.stride
+        whitened = [whiten(maps) for whiten, maps in zip(self.whitenings, self.stages(image), strict=True)]
+        return torch.cat([_to_side(each, side) for each in whitened], dim=1)
+
+    def stages(self, image: Tensor) -> list[Tensor]:
+        """The encoder's maps: those of detail together on one grid, and the deepest as it is."""
+        side = image.shape[-1] // self.stride
+        maps: list[Tensor] = self.encoder(image)
+        detail = [_to_side(each, side) for each in maps[: self.stages_of_detail]]
+        return [torch.cat(detail, dim=1), *maps[self.stages_of_detail :]]
+
+    def learn(self, images: Sequence[Tensor]) -> None:
+        """Learn the whitening from batches of good images in [0, 1]."""
+        with torch.inference_mode():
+            for number, whitening in enumerate(self.whitenings):
+                cast("Whitening", whitening).learn(self.stages(batch)[number] for batch in images)
+
+    @property
+    def spread(self) -> Tensor:
+        """What the components' standard deviations were before they were whitened: (components,)."""
+        return torch.cat([cast("Whitening", each).spread for each in self.whitenings])
+
+
+class Block(nn.Module):
+    """Look around, then mix channels (Liu et al. 2022, ConvNeXt, section 2): (n, width, h, w) in and out."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.around = nn.Conv2d(width, width, kernel_size=5, padding=2, groups=width)
+        self.norm = nn.BatchNorm2d(width)
+        self.mix = nn.Sequential(nn.Conv2d(width, 2 * width, 1), nn.GELU(), nn.Conv2d(2 * width, width, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the block adds, added."""
+        added: Tensor = self.mix(self.norm(self.around(x)))
+        return x + added
+
+
+class FeatureAutoencoder(nn.Module):
+    """Features (n, d, h, w), h and w even, through a code of few channels at half the resolution, and back."""
+
+    def __init__(self, components: int, width: int, code: int) -> None:
+        super().__init__()
+        self.components = components
+        self.encode = nn.Sequential(
+            nn.Conv2d(components, width, 1), Block(width), nn.AvgPool2d(2), Block(width), nn.Conv2d(width, code, 1)
+        )
+        self.decode = nn.Sequential(
+            nn.Conv2d(code, width, 1),
+            Block(width),
+            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
+            Block(width),
+            nn.Conv2d(width, components, 1),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The features as they are rebuilt."""
+        rebuilt: Tensor = self.decode(self.encode(features))
+        return rebuilt
+
+
+class FeatureNetwork(HalfFrozen):
+    """Frozen features, the autoencoder that learns to rebuild them, and the prototypes that stand for good ones.
+
+    The three errors, each (n, h, w) on the features' grid:
+
+    - ``residual``: what the autoencoder left over, whitened by what it leaves over of images that it never saw;
+    - ``prototype``: squared distance to the nearest prototype;
+    - ``relative``: the same in multiples of what is usual for that very prototype.
+    """
+
+    frozen: FeatureSpace
+
+    def __init__(self, space: FeatureSpace, options: FeatureOptions) -> None:
+        super().__init__(space, FeatureAutoencoder(space.detail, options.width, options.code))
+        self.residuals = Whitening(space.detail, space.detail)
+        self.prototypes = Prototypes(options.prototypes, space.components)
+
+    def errors(self, features: Tensor, kinds: Sequence[str]) -> Tensor:
+        """Several errors of whitened features (n, components, h, w): (n, kinds, h, w)."""
+        found: dict[str, Tensor] = {}
+        if "residual" in kinds:
+            found["residual"] = self.residuals(self._left_over(features)).square().mean(dim=1)
+        if "prototype" in kinds or "relative" in kinds:
+            distance, usual = self.prototypes(features)
+            found |= {"prototype": distance, "relative": distance / usual}
+        return torch.stack([found[kind] for kind in kinds], dim=1)
+
+    def learn_usual(self, train: NDArray[np.floating[Any]], held_out: NDArray[np.floating[Any]], seed: int) -> None:
+        """Learn the prototypes from the training images' features (n, d, h, w), from held-out ones what is usual."""
+        with torch.inference_mode():
+            self.residuals.learn(self._left_over(features) for features in in_batches(held_out))
+            self.prototypes.scale.copy_(self.frozen.spread)
+            self.prototypes.learn(in_batches(train), in_batches(held_out), len(train), seed)
+
+    def _left_over(self, features: Tensor) -> Tensor:
+        detail = features[:, : self.frozen.detail]
+        left: Tensor = detail - self.learning(detail)
+        return left
+
+
+class FeatureDetector(Detector):
+    """A feature network with everything around it; its maps have the features' grid, and it rebuilds no pixels."""
+
+    network: FeatureNetwork
+
+    def __init__(self, network: FeatureNetwork, options: ScoreOptions, least_area: float) -> None:
+        super().__init__(network, options, least_area)
+        self.kinds = FEATURE_ERRORS if options.error == "auto" else (options.error,)
+
+    def rebuild(self, image: Tensor, kinds: Sequence[str]) -> tuple[Tensor, None]:
+        """The errors of images in [0, 1]; a reconstruction of features is nothing to look at."""
+        return self.network.errors(self.network.frozen(image), kinds), None
+
+
+def build_feature(options: FeatureOptions, image: ImageOptions) -> FeatureNetwork:  # noqa: ARG001
+    """The network with fresh weights; its space is yet to be learned from good images."""
+    return FeatureNetwork(FeatureSpace(options), options)
+
+
+def in_batches(features: NDArray[np.floating[Any]]) -> Iterator[Tensor]:
+    """Kept features as tensors, few at a time."""
+    for start in range(0, len(features), _BATCH):
+        yield torch.from_numpy(features[start : start + _BATCH].astype(np.float32))
+
+
+def _to_side(features: Tensor, side: int) -> Tensor:
+    if features.shape[-1] > side:
+        return F.avg_pool2d(features, features.shape[-1] // side)
+    if features.shape[-1] < side:
+        return F.interpolate(features, size=(side, side), mode="bilinear", align_corners=False)
+    return features

@@ -1,0 +1,80 @@
+"""A codebook of good features: each place is rebuilt by the nearest prototype of its surroundings."""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Features that the prototypes are learned from; more change them little and cost time.
+MOST_PATCHES = 120_000
+ROUNDS = 8
+# Held-out features that the general distance counts for, beside those that belong to a prototype.
+PRIOR = 10.0
+_BATCH = 8192
+
+
+class Prototypes(nn.Module):
+    """Features (n, d, h, w) in; squared distance to the nearest prototype, and what is usual for it, (n, h, w) each.
+
+    A feature is the mean of its 3×3 neighbourhood, as in PatchCore (Roth et al. 2022, equation 2). In place of a memory
+    of patches there are the centres of k-means, and in place of re-weighting by neighbours (equation 7) each prototype
+    knows the distance that held-out good features have to it.
+    """
+
+    centres: Tensor
+    scale: Tensor
+    usual: Tensor
+
+    def __init__(self, count: int, components: int) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.zeros(count, components))
+        self.register_buffer("scale", torch.ones(components))
+        self.register_buffer("usual", torch.ones(count))
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Distances and what is usual."""
+        distance, index = self._nearest(features)
+        return distance, self.usual[index]
+
+    def learn(self, train: Iterable[Tensor], held_out: Iterable[Tensor], images: int, seed: int) -> None:
+        """Set the prototypes by k-means on a sample of ``train``, and what is usual by ``held_out``.
+
+        Both are batches of features (n, d, h, w); ``images`` is how many ``train`` holds in all.
+        """
+        from sklearn.cluster import MiniBatchKMeans
+
+        random, share = torch.Generator().manual_seed(seed), max(1, MOST_PATCHES // images)
+        sample = torch.cat([self._sample(batch, share * len(batch), random) for batch in train])
+        count = min(len(self.centres), len(sample))
+        kmeans = MiniBatchKMeans(
+            count, init="random", n_init=1, batch_size=_BATCH, max_iter=ROUNDS, random_state=seed, compute_labels=False
+        )
+        found = torch.from_numpy(kmeans.fit(sample.numpy()).cluster_centers_)
+        self.centres.copy_(found[torch.arange(len(self.centres)) % count])
+        self._learn_usual(held_out)
+
+    def _nearest(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared distance to the nearest prototype, and which it is: (n, h, w) both."""
+        points = self._points(features)
+        # |p − c|² = |p|² − 2pc + |c|², whose last two terms are one convolution
+        terms = F.conv2d(points, -2 * self.centres[:, :, None, None], self.centres.square().sum(dim=1))
+        least, index = terms.min(dim=1)
+        return (least + points.square().sum(dim=1)).clamp(min=0), index
+
+    def _points(self, features: Tensor) -> Tensor:
+        around = F.avg_pool2d(features, 3, stride=1, padding=1, count_include_pad=False)
+        return around * self.scale[None, :, None, None]
+
+    def _sample(self, batch: Tensor, count: int, random: torch.Generator) -> Tensor:
+        rows = self._points(batch).movedim(1, -1).flatten(0, 2)
+        return rows[torch.randperm(len(rows), generator=random)[:count]]
+
+    def _learn_usual(self, held_out: Iterable[Tensor]) -> None:
+        count, total = torch.zeros_like(self.usual), torch.zeros_like(self.usual)
+        for batch in held_out:
+            distance, index = self._nearest(batch)
+            count.index_add_(0, index.flatten(), torch.ones_like(distance).flatten())
+            total.index_add_(0, index.flatten(), distance.flatten())
+        usual = (total + PRIOR * total.sum() / count.sum()) / (count + PRIOR)
+        self.usual.copy_(usual + torch.finfo(torch.float32).tiny)

@@ -1,0 +1,64 @@
+"""A frozen network run by the fastest engine that is there: onnxruntime on a processor, torch on a GPU."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cobnut.models.detector import to_unit
+from cobnut.runtime.export import write_onnx
+
+Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+class Engine:
+    """A network, from images uint8 (n, h, w, c) to its outputs float32 (n, …); made ready when it is first used."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network.eval()
+        self._run: Run | None = None
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The outputs; every call must bring images of the same size."""
+        if self._run is None:
+            whole = _FromBytes(self.network)
+            self._run = _with_torch(whole.to("cuda")) if torch.cuda.is_available() else _with_onnxruntime(whole, images)
+        return self._run(images)
+
+
+class _FromBytes(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs: Tensor = self.network(to_unit(images))
+        return outputs
+
+
+def _with_onnxruntime(whole: nn.Module, example: NDArray[np.uint8]) -> Run:
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "network.onnx"
+        write_onnx(whole, example, model, ("outputs",))
+        session = onnxruntime.InferenceSession(model.read_bytes(), providers=["CPUExecutionProvider"])
+
+    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        outputs: NDArray[np.float32] = session.run(None, {"images": images})[0]
+        return outputs
+
+    return run
+
+
+def _with_torch(whole: nn.Module) -> Run:
+    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            outputs: NDArray[np.float32] = whole(torch.from_numpy(images).to("cuda")).float().cpu().numpy()
+        return outputs
+
+    return run

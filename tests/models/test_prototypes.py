@@ -1,0 +1,55 @@
+"""Prototypes know how far good features lie from the nearest of them."""
+
+import pytest
+import torch
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from cobnut.models.prototypes import Prototypes
+
+
+def flat(value: tuple[float, float], spread: float = 0.0) -> Tensor:
+    """Features (2, 2, 8, 8) about one value."""
+    generator = torch.Generator().manual_seed(1)
+    noise = spread * torch.randn(2, 2, 1, 1, generator=generator)
+    return torch.tensor(value)[None, :, None, None].expand(2, 2, 8, 8) + noise
+
+
+@pytest.fixture
+def two_kinds() -> Prototypes:
+    """Two kinds of good features; held-out ones of the second differ more."""
+    prototypes = Prototypes(2, 2)
+    train = torch.cat([flat((0, 0)), flat((10, 0))])
+    prototypes.learn([train], [flat((0, 0), 0.1), flat((10, 0), 1.0)], len(train), seed=0)
+    return prototypes
+
+
+def test_the_prototypes_are_the_kinds_of_good_features(two_kinds: Prototypes) -> None:
+    torch.testing.assert_close(two_kinds.centres[two_kinds.centres[:, 0].argsort()], torch.tensor([[0.0, 0], [10, 0]]))
+
+
+def test_the_distance_is_that_to_the_nearest_one() -> None:
+    prototypes = Prototypes(9, 4)
+    generator = torch.Generator().manual_seed(0)
+    prototypes.centres.copy_(torch.randn(9, 4, generator=generator))
+    features = torch.randn(2, 4, 1, 1, generator=generator)  # without neighbours a feature is its own mean
+    nearest = NearestNeighbors(n_neighbors=1).fit(prototypes.centres.numpy())
+    expected = nearest.kneighbors(features[:, :, 0, 0].numpy())[0][:, 0] ** 2
+    torch.testing.assert_close(prototypes(features)[0].flatten(), torch.from_numpy(expected).float())
+
+
+def test_what_is_usual_depends_on_the_prototype(two_kinds: Prototypes) -> None:
+    assert two_kinds(flat((10, 0)))[1].mean() > 2 * two_kinds(flat((0, 0)))[1].mean()
+
+
+def test_the_scale_weighs_the_components() -> None:
+    prototypes = Prototypes(1, 2)
+    prototypes.scale.copy_(torch.tensor([0.0, 2.0]))
+    torch.testing.assert_close(prototypes(flat((5, 1)))[0], torch.full((2, 8, 8), 4.0))
+
+
+def test_fewer_features_than_prototypes_are_no_fault() -> None:
+    prototypes = Prototypes(500, 2)
+    features = flat((1, 2), 0.1)
+    prototypes.learn([features], [features], 2, seed=0)
+    assert torch.isfinite(prototypes(features)[0] / prototypes(features)[1]).all()

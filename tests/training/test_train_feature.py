@@ -1,0 +1,83 @@
+"""The default recipe from images to a bundle, small enough for a test; its encoder is the real one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cobnut.errors import RecipeError
+from cobnut.evaluation.metrics import auroc
+from cobnut.models.feature import FEATURE_ERRORS
+from cobnut.recipe import Recipe, read_recipe
+from cobnut.records import Sample, Verdict
+from cobnut.runtime.bundle import Manifest, read_manifest
+from cobnut.runtime.inspect import Inspector
+from cobnut.training.train import Listeners, at_working_size, check_recipe, train
+
+SMALL = ["image.size=128", "training.most_steps=20", "network.prototypes=64"]
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return read_recipe("feature", SMALL)
+
+
+@pytest.fixture(scope="module")
+def made(samples: list[Sample], recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    out = tmp_path_factory.mktemp("feature") / "parts.cobnut"
+    return out, train(samples, recipe, out, loggers=())
+
+
+def test_the_error_that_judges_is_chosen_and_written_down(made: tuple[Path, Manifest]) -> None:
+    manifest = read_manifest(made[0])
+    assert manifest.asked["error"] == "auto"
+    assert manifest.recipe.score.error in FEATURE_ERRORS
+
+
+def test_the_bundle_ranks_defective_parts_above_good_ones(made: tuple[Path, Manifest], samples: list[Sample]) -> None:
+    test = [sample for sample in samples if sample.split == "test"]
+    verdicts = [v for v in Inspector(made[0]).inspect_files([s.path for s in test]) if isinstance(v, Verdict)]
+    scores = np.array([verdict.score for verdict in verdicts])
+    is_defective = np.array([sample.is_defective for sample in test])
+    assert auroc(np.sort(scores[~is_defective]), scores[is_defective]) > 0.8
+    assert verdicts[0].anomaly_map.shape == (16, 16)
+    assert verdicts[0].reconstruction is None
+
+
+def test_a_killed_training_goes_on_to_the_same_scores(
+    made: tuple[Path, Manifest], samples: list[Sample], recipe: Recipe, tmp_path: Path
+) -> None:
+    def kill(epoch: object, best_epoch: int) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    out = tmp_path / "parts.cobnut"
+    with pytest.raises(KeyboardInterrupt):
+        train(samples, recipe, out, listeners=Listeners(on_epoch=kill), loggers=())
+    resumed = train(samples, recipe, out, resume=True, loggers=())
+    np.testing.assert_allclose(resumed.calibration_scores, made[1].calibration_scores, rtol=1e-5)
+
+
+def test_the_size_follows_the_images_up_to_the_recipes(samples: list[Sample], recipe: Recipe) -> None:
+    paths = [sample.path for sample in samples]
+    assert at_working_size(recipe, paths).image.size == 128
+    fixed = recipe.model_copy(update={"image": recipe.image.model_copy(update={"follow": False})})
+    assert at_working_size(fixed, paths) == fixed
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["corruption.name=noise"], "network feature learns from kept features by mse"),
+        (["training.loss={ l1 = 1.0 }"], "network feature learns from kept features by mse"),
+        (["score.error=squared"], "valid are residual, prototype, relative, auto"),
+        (["image.size=100"], "network feature needs a multiple of 32"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_in_one_line(settings: list[str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        check_recipe(read_recipe("feature", settings))
+
+
+def test_other_networks_have_no_error_of_features() -> None:
+    with pytest.raises(RecipeError, match="there is no such error"):
+        check_recipe(read_recipe("cae", ["score.error=auto"]))
