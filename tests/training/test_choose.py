@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from cobnut.models.detector import Detector
 from cobnut.options import ScoreOptions
 from cobnut.recipe import Recipe, read_recipe
-from cobnut.training.choose import FEWEST_SYNTHETIC, choose, spoil
+from cobnut.training.choose import FEWEST_SYNTHETIC, View, auroc_error, choose, pick, spoil
 
 IMAGES = np.random.default_rng(0).integers(90, 110, (5, 32, 32, 3), dtype=np.uint8)
 EDGED = np.concatenate([IMAGES[:, :, :6] * np.uint8(2), IMAGES[:, :, 6:]], axis=2)
@@ -61,3 +61,16 @@ def test_a_recipe_that_fixes_everything_is_left_as_it_is(normalise: str) -> None
     assert (detector.typical is not None) == (normalise == "place")
     maps, _, _ = detector(torch.from_numpy(EDGED))
     assert (float(maps.mean()) == pytest.approx(1, abs=0.3)) == (normalise == "place")
+
+
+def test_a_plainer_error_is_kept_unless_another_is_clearly_better() -> None:
+    def rankings(third: float) -> dict[View, float]:
+        return {(0, 1, "none"): 0.88, (0, 3, "none"): 0.90, (1, 1, "none"): 0.80, (2, 1, "place"): third}
+
+    assert pick(rankings(0.91), 60) == (0, 3, "none")
+    assert pick(rankings(0.98), 60) == (2, 1, "place")
+
+
+def test_the_error_of_an_auroc_is_that_of_hanley_and_mcneils_worked_example() -> None:
+    # their Table II: area 0.893 of 58 normal and 51 abnormal images has a standard error of 0.032
+    assert auroc_error(0.893, 54) == pytest.approx(0.032, abs=0.001)

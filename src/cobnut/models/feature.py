@@ -121,6 +121,11 @@ class FeatureNetwork(HalfFrozen):
         self.residuals = Whitening(space.detail, space.detail)
         self.prototypes = Prototypes(options.prototypes, space.components)
 
+    def forward(self, image: Tensor) -> Tensor:
+        """The features of detail (n, detail, h, w) of images in [0, 1], as the autoencoder rebuilds them."""
+        rebuilt: Tensor = self.learning(self.frozen(image)[:, : self.frozen.detail])
+        return rebuilt
+
     def errors(self, features: Tensor, kinds: Sequence[str]) -> Tensor:
         """Several errors of whitened features (n, components, h, w): (n, kinds, h, w)."""
         found: dict[str, Tensor] = {}

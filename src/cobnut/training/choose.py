@@ -1,6 +1,6 @@
 """Choose the recipe's automatic options on good validation images, and the same images with synthetic defects."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +68,8 @@ def choose(
         _show(detector, (0, recipe.score.smoothing, recipe.score.normalise), usual)
         return recipe, None
     good, spoilt = (_errors(detector, images) for images in spoil(recipe, validation))
-    best = max(_views(detector, recipe), key=lambda view: _ranking(_show(detector, view, usual), good, spoilt))
+    rankings = {view: _ranking(_show(detector, view, usual), good, spoilt) for view in _views(detector, recipe)}
+    best = pick(rankings, len(good))
     shown = _show(detector, best, usual)
     choice = prove(recipe, shown(good).numpy(), shown(spoilt).numpy()).choice
     detector.least_area = choice.least_area
@@ -87,6 +88,25 @@ def _views(detector: Detector, recipe: Recipe) -> Iterator[View]:
         for name in ("none", "place") if normalise == "auto" else (normalise,):
             for side in SMOOTHINGS if smoothing == "auto" else (smoothing,):
                 yield kind, side, name
+
+
+def pick(rankings: Mapping[View, float], images: int) -> View:
+    """The best view of the plainest kind of error that is not clearly worse than the best of all.
+
+    ``rankings`` are AUROCs with so many good ``images`` and as many spoilt ones. Not clearly worse is within one
+    standard error (Breiman et al. 1984, 3.4.3), which is Hanley and McNeil's (1982, equation 2).
+    """
+    highest = max(rankings.values())
+    allowed = highest - auroc_error(highest, images)
+    kind = min(view[0] for view, value in rankings.items() if value >= allowed)
+    return max((view for view in rankings if view[0] == kind), key=lambda view: rankings[view])
+
+
+def auroc_error(value: float, images: int) -> float:
+    """Standard error of an AUROC between so many good and as many defective images (Hanley and McNeil 1982)."""
+    over_good, over_defective = value / (2 - value), 2 * value**2 / (1 + value)
+    spread = value * (1 - value) + (images - 1) * (over_good + over_defective - 2 * value**2)
+    return float(np.sqrt(max(spread, 0.0)) / images)
 
 
 def _show(detector: Detector, view: View, usual: Tensor | None) -> Callable[[Tensor], Tensor]:
