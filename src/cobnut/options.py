@@ -31,7 +31,7 @@ class ImageOptions(Options):
 
     size: int = Field(128, ge=16, le=2048, description="side of the square that images are resized to, in pixels")
     follow: bool = Field(
-        False,
+        default=False,
         description="let size follow the good images: their median shorter side, in steps of 64, but no more than size",
     )
     mode: Literal["rgb", "grey"] = Field("rgb", description="colour channels that the network sees")

@@ -74,9 +74,7 @@ def _spread(members: Sequence[Sample]) -> list[Sample]:
 def _picture(sample: Sample) -> Picture:
     """One image, shrunk to fit a cell, its defect tinted and outlined; raises :class:`ImageError`."""
     bits = min(max(image_facts(sample.path).bits, 8), 16)
-    image = _fitted(
-        read_full_image(sample.path, ImageOptions(size=CELL, follow=False, mode="rgb", bits=bits), 2 * CELL)
-    )
+    image = _fitted(read_full_image(sample.path, ImageOptions(size=CELL, mode="rgb", bits=bits), 2 * CELL))
     if sample.mask_path is None:
         return image
     try:

@@ -26,7 +26,7 @@ class Engine:
         """The outputs; every call must bring images of the same size."""
         if self._run is None:
             whole = _FromBytes(self.network)
-            self._run = _with_torch(whole.to("cuda")) if torch.cuda.is_available() else _with_onnxruntime(whole, images)
+            self._run = _with_torch(whole) if torch.cuda.is_available() else _with_onnxruntime(whole, images)
         return self._run(images)
 
 
@@ -57,6 +57,7 @@ def _with_onnxruntime(whole: nn.Module, example: NDArray[np.uint8]) -> Run:
 
 def _with_torch(whole: nn.Module) -> Run:
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        whole.to("cuda")  # whoever asked for the weights in between has moved them to the processor
         with torch.inference_mode():
             outputs: NDArray[np.float32] = whole(torch.from_numpy(images).to("cuda")).float().cpu().numpy()
         return outputs
