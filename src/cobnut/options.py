@@ -258,7 +258,7 @@ class ScoreOptions(Options):
         description="place: errors as multiples of what is usual at their place; auto: chosen on validation images",
     )
     smoothing: Annotated[int, Field(ge=1, le=63), AfterValidator(_check_odd)] | Auto = Field(
-        "auto", description="side of the square mean over the map, in pixels, odd; 1 is none; auto: as for normalise"
+        "auto", description="side of the square mean, in the map's pixels, odd; 1 is none; auto: as for normalise"
     )
     synthetic: float = Field(
         1.0, gt=0, le=1, description="scale of the synthetic defects that choose; 1: for images that they fill well"
