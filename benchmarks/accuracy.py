@@ -1,17 +1,21 @@
 """The default recipe against two references on the same features of the same images, as one table.
 
-    python benchmarks/accuracy.py DATA [DATA …] [--seeds 3] [--set KEY=VALUE …]
+    python benchmarks/accuracy.py DATA [DATA …] [--seeds 3] [--keep FILE] [--set KEY=VALUE …]
 
-Each data set is trained and judged once a seed. The references see the very features (encoder, stages, size, training
-images) that the recipe's network saw: a memory of patches (PatchCore's idea, with a random choice in place of the
-core-set) and a Gaussian per position (PaDiM's). Figures are means over the seeds, with the lowest and the highest.
+Each data set is trained and judged once a seed, by default options. The references see the very features (encoder,
+stages, size, training images) that the recipe's network saw: a memory of 20,000 patches (PatchCore's idea, but chosen
+at random instead of by a core-set) and a Gaussian per position (PaDiM's). Their milliseconds leave decoding and encoder
+out; those of the recipe go from file to verdict. Figures are means over the seeds, with the lowest and the highest.
 """
 
 import argparse
+import json
+import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,23 +23,32 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cobnut.data.images import read_image
+from cobnut.data.images import image_shape, read_image, read_mask
 from cobnut.data.layouts import read_dataset
 from cobnut.data.split import content_hashes
+from cobnut.evaluation.evaluate import evaluate
 from cobnut.evaluation.metrics import auroc
+from cobnut.evaluation.pixels import PixelScores
 from cobnut.models import build_network
 from cobnut.models.feature import FeatureNetwork
 from cobnut.models.scores import smooth
 from cobnut.recipe import read_recipe
-from cobnut.records import Sample, Verdict
+from cobnut.records import Sample
 from cobnut.runtime.bundle import WEIGHTS, Manifest
-from cobnut.runtime.inspect import Inspector
 from cobnut.training.engine import Engine
 from cobnut.training.train import train
 
 PATCHES = 20_000
 SHRINKAGE = 0.01
 CHANNELS = 100
+FIGURES = {
+    "image_auroc": "image AUROC",
+    "pixel_auroc": "pixel AUROC",
+    "pro": "PRO",
+    "false_alarm_rate": "false alarms",
+    "seconds": "training, s",
+    "milliseconds": "an image, ms",
+}
 
 
 def main() -> None:
@@ -44,38 +57,63 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--keep", type=Path, help="a file of JSON lines to keep figures in, and to go on from")
     options = parser.parse_args()
-    print("| data | detector | image AUROC (lowest–highest) | train s |\n|---|---|---|---:|")
-    for data in options.data:
-        found: defaultdict[str, list[float]] = defaultdict(list)
-        for seed in range(options.seeds):
-            for name, value in measure(read_dataset(data), options.settings, seed).items():
-                found[name].append(value)
-        seconds = found.pop("seconds")
-        for name, values in found.items():
-            took = f"{np.mean(seconds):.0f}" if name == "feature" else ""
-            print(f"| {data.name} | {name} | {np.mean(values):.3f} ({min(values):.3f}–{max(values):.3f}) | {took} |")
+    rows = [json.loads(line) for line in options.keep.read_text().splitlines()] if _is_file(options.keep) else []
+    done = {(row["data"], row["seed"]) for row in rows}
+    for data, seed in ((data, seed) for data in options.data for seed in range(options.seeds)):
+        if (data.name, seed) in done:
+            continue
+        for detector, figures in measure(read_dataset(data), options.settings, seed):
+            rows.append({"data": data.name, "seed": seed, "detector": detector, **figures})
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+        if options.keep:
+            options.keep.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    print_table(rows)
 
 
-def measure(samples: list[Sample], settings: list[str], seed: int) -> dict[str, float]:
-    """Image AUROC of the recipe and of both references, and the seconds that training took."""
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Means over the seeds; in brackets the lowest and the highest where they differ."""
+    print("| data | detector | " + " | ".join(FIGURES.values()) + " |\n|---|---|" + "---:|" * len(FIGURES))
+    for data, detector in dict.fromkeys((row["data"], row["detector"]) for row in rows):
+        seeds = [row for row in rows if (row["data"], row["detector"]) == (data, detector)]
+        cells = [_cell([row[name] for row in seeds if row.get(name) is not None], name) for name in FIGURES]
+        print(f"| {data} | {detector} | {' | '.join(cells)} |")
+
+
+def measure(samples: list[Sample], settings: list[str], seed: int) -> Iterator[tuple[str, dict[str, float | None]]]:
+    """The figures of the recipe and of both references, by name."""
     with tempfile.TemporaryDirectory() as folder:
         bundle, started = Path(folder) / "bundle", time.perf_counter()
         manifest = train(samples, read_recipe("feature", settings, seed), bundle, loggers=())
         seconds = time.perf_counter() - started
+        evaluation = evaluate(bundle, samples, "")
+        figures = {name: evaluation.figures[name] for name in ("image_auroc", "pixel_auroc", "pro", "false_alarm_rate")}
+        yield "feature", {**figures, "seconds": seconds, "milliseconds": evaluation.ms_per_image}
+        test = [each.sample for each in evaluation.judged]
         hashes = content_hashes(samples)
-        seen = {each for split in ("train", "validation", "calibration") for each in manifest.fingerprint[split]}
-        test = [s for s in samples if (s.split == "test" or s.is_defective) and hashes[s.path] not in seen]
-        held_out = set(manifest.fingerprint["test"])
-        test += [s for s in samples if s not in test and hashes[s.path] in held_out]
-        verdicts = [v for v in Inspector(bundle).inspect_files([s.path for s in test]) if isinstance(v, Verdict)]
-        truth = np.array([s.is_defective for s in test])
-        figures = {"seconds": seconds, "feature": _auroc(np.array([v.score for v in verdicts]), truth)}
         good = [path for path, each in hashes.items() if each in set(manifest.fingerprint["train"])]
         of_good, of_test = features_of(bundle, manifest, good), features_of(bundle, manifest, [s.path for s in test])
     for name, reference in (("memory of patches", memory), ("Gaussian per position", gaussians)):
-        figures[name] = _auroc(reference(of_good, of_test, seed), truth)
-    return figures
+        started = time.perf_counter()
+        maps = reference(of_good, of_test, seed)
+        each_ms = 1000 * (time.perf_counter() - started) / len(test)
+        yield name, {**judge(maps, test), "milliseconds": each_ms}
+
+
+def judge(maps: NDArray[np.float32], test: list[Sample]) -> dict[str, float | None]:
+    """Image AUROC of the maps' highest values, and the pixel figures of the maps."""
+    scores, truth, pixels = (
+        maps.reshape(len(maps), -1).max(axis=1),
+        np.array([s.is_defective for s in test]),
+        PixelScores(),
+    )
+    for values, sample in zip(maps, test, strict=True):
+        if sample.mask_path is not None:
+            pixels.add(values, read_mask(sample.mask_path), sample.defect_type)
+        elif not sample.is_defective:
+            pixels.add(values, np.zeros(image_shape(sample.path), bool), "good")
+    return {"image_auroc": auroc(np.sort(scores[~truth]), scores[truth]), **pixels.figures()}
 
 
 def features_of(bundle: Path, manifest: Manifest, paths: list[Path]) -> Tensor:
@@ -93,7 +131,7 @@ def features_of(bundle: Path, manifest: Manifest, paths: list[Path]) -> Tensor:
 
 
 def memory(good: Tensor, test: Tensor, seed: int) -> NDArray[np.float32]:
-    """Score by the distance of the strangest place to its nearest remembered patch."""
+    """Maps (n, h, w) of the distance to the nearest remembered patch."""
     rows = good.movedim(1, -1).flatten(0, 2)
     kept = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:PATCHES]].float()
     maps = []
@@ -101,11 +139,11 @@ def memory(good: Tensor, test: Tensor, seed: int) -> NDArray[np.float32]:
         points = image.flatten(1).T.float()
         nearest = torch.cat([torch.cdist(part, kept).amin(1) for part in points.split(1024)])
         maps.append(nearest.view(image.shape[1:]))
-    return smooth(torch.stack(maps), 3).flatten(1).amax(1).numpy()
+    return smooth(torch.stack(maps), 3).numpy()
 
 
 def gaussians(good: Tensor, test: Tensor, seed: int) -> NDArray[np.float32]:
-    """Score by the largest Mahalanobis distance to the mean at its position, over some channels of chance."""
+    """Maps (n, h, w) of the Mahalanobis distance to the mean at each position, over some channels of chance."""
     chosen = torch.randperm(good.shape[1], generator=torch.Generator().manual_seed(seed))[:CHANNELS]
     maps = torch.empty(len(test), *test.shape[2:])
     for row in range(good.shape[2]):
@@ -114,11 +152,19 @@ def gaussians(good: Tensor, test: Tensor, seed: int) -> NDArray[np.float32]:
         covariance = (here - mean).mT @ (here - mean) / len(good) + SHRINKAGE * torch.eye(len(chosen))
         whitened = torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), (there - mean).mT, upper=False)
         maps[:, row] = whitened.square().sum(1).sqrt().T
-    return smooth(maps, 3).flatten(1).amax(1).numpy()
+    return smooth(maps, 3).numpy()
 
 
-def _auroc(scores: NDArray[np.floating], is_defective: NDArray[np.bool_]) -> float:
-    return auroc(np.sort(scores[~is_defective]), scores[is_defective])
+def _cell(values: list[float], name: str) -> str:
+    if not values:
+        return "—"
+    digits = 0 if name in ("seconds", "milliseconds") else 3
+    low, mean, high = (f"{value:.{digits}f}" for value in (min(values), float(np.mean(values)), max(values)))
+    return mean if low == high else f"{mean} ({low}–{high})"
+
+
+def _is_file(path: Path | None) -> bool:
+    return path is not None and path.is_file()
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class Recipe(Options):
         view = {"normalise": score.normalise, "smoothing": score.smoothing, "least_area": score.least_area}
         if score.error == "auto":
             view["error"] = "auto"
-        return {**view, "q": self.calibration.q}
+        return {**view, "q": self.calibration.q} if self.calibration.method == "percentile" else view
 
     @property
     def changes_images(self) -> bool:

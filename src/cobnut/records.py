@@ -32,12 +32,21 @@ class Verdict:
     """The answer for one image.
 
     ``score`` and ``threshold`` share the unit of the recipe's error; the part is defective when the score lies above
-    the threshold. ``anomaly_map`` is float32 (height, width), higher is worse, at the resolution the detector works
-    in. ``reconstruction`` is uint8 (height, width, channels) where the recipe rebuilds pixels, else ``None``.
+    the threshold. ``p_value`` (0 to 1] is the share of good parts that score as high or higher, as the calibration
+    images tell it. Good maps hardly ever exceed ``level``. ``anomaly_map`` is float32 (height, width), higher is
+    worse, at the resolution the detector works in. ``reconstruction`` is uint8 (height, width, channels) where the
+    recipe rebuilds pixels, else ``None``.
     """
 
     score: float
     threshold: float
     is_defective: bool
     anomaly_map: NDArray[np.float32]
+    p_value: float
+    level: float
     reconstruction: NDArray[np.uint8] | None = None
+
+    @property
+    def shown_above(self) -> float:
+        """What a picture marks lies above this: in a rejected part all that rejected it, else what is rare."""
+        return self.threshold if self.is_defective else max(self.level, self.threshold)

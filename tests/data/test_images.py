@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cobnut.data.images import image_facts, read_full_image, read_image, read_mask, resize_map, working_size
+from cobnut.data.images import image_facts, in_chunks, read_full_image, read_image, read_mask, resize_map, working_size
 from cobnut.errors import ImageError
 from cobnut.options import ImageOptions
 
@@ -198,3 +198,9 @@ def test_any_overwritten_bytes_give_an_image_or_an_image_error(junk: bytes, suff
 )
 def test_the_working_size_is_no_larger_than_the_images(shapes: list[tuple[int, int]], size: int) -> None:
     assert working_size(shapes, 512) == size
+
+
+@pytest.mark.parametrize(("count", "side", "sizes"), [(20, 32, [16, 4]), (5, 512, [4, 1]), (2, 2048, [1, 1])])
+def test_large_images_are_taken_fewer_at_a_time(count: int, side: int, sizes: list[int]) -> None:
+    images = np.broadcast_to(np.uint8(7), (count, side, side, 3))
+    assert [len(chunk) for chunk in in_chunks(images)] == sizes

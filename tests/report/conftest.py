@@ -32,7 +32,7 @@ class Judge:
         values = np.full((16, 16), THRESHOLD / 4, np.float32)
         values[4:8, 4:8] = 3 * THRESHOLD
         reconstruction = np.full((16, 16, 3), 120, np.uint8) if self.rebuilds else None
-        return Verdict(0.5, THRESHOLD, True, values, reconstruction)
+        return Verdict(0.5, THRESHOLD, True, values, 0.01, THRESHOLD, reconstruction)
 
 
 @pytest.fixture
@@ -48,14 +48,16 @@ def blind_judge() -> Judge:
 @pytest.fixture
 def manifest() -> Manifest:
     return Manifest(
-        format=2,
+        format=3,
         created="2026-03-09T10:11:12+00:00",
         versions={"cobnut": "0.1.0", "onnxruntime": "1.30"},
         recipe=parse_recipe(
-            {"name": "cae", "calibration": {"q": 99.9}, "score": {"least_area": 0.0005}}, source="the test"
+            {"name": "cae", "calibration": {"method": "percentile", "q": 99.9}, "score": {"least_area": 0.0005}},
+            source="the test",
         ),
         asked={"q": "auto", "least_area": "auto"},
         threshold=THRESHOLD,
+        level=THRESHOLD,
         choice={"q": 99.9, "least_area": 0.0005, "false_alarm_rate": 0.0, "synthetic_found": 0.75, "margin": 0.1},
         calibration_scores=[0.01, 0.012],
         fingerprint={"train": ["a", "b"], "validation": ["c"], "calibration": ["d", "e"], "test": []},

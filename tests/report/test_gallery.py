@@ -67,7 +67,7 @@ def test_card_tells_truth_and_decision(draw, judge):
         "Truth",
         "Reconstruction",
         "Anomaly map",
-        "Above threshold",
+        "Marked",
     ]
     assert missed.shots[1].url.startswith("data:image/jpeg;base64,")
     assert (alarm.shots[1].url, alarm.shots[1].words) == ("", "good")

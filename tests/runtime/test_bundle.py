@@ -77,7 +77,7 @@ HARM: dict[str, tuple[Callable[[Path], object], str]] = {
     "threshold altered": (edit_manifest(lambda c: c.update(threshold=9.0)), "was altered after training"),
     "recipe altered": (edit_manifest(lambda c: c["recipe"]["score"].update(smoothing=3)), "was altered"),
     "digest gone": (edit_manifest(lambda c: c.pop("digest")), "was altered after training"),
-    "other format": (edit_manifest(lambda c: c.update(format=1)), "has format 1, this Cobnut reads 2"),
+    "other format": (edit_manifest(lambda c: c.update(format=1)), "has format 1, this Cobnut reads 3"),
     "no format": (edit_manifest(lambda c: c.pop("format")), "has format None"),
     "manifest cut off": (cut_in_half(MANIFEST), "is damaged"),
     "manifest no record": (lambda bundle: (bundle / MANIFEST).write_text("[]"), "is damaged"),

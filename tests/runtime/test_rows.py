@@ -12,14 +12,14 @@ from cobnut.runtime.judge_files import Row
 from cobnut.runtime.rows import COLUMNS, open_rows
 
 ROWS = [
-    Row("a, b.png", 0.5, 0.4, True, None),
-    Row("ü.png", 0.1, 0.4, False, None),
-    Row("c", None, None, None, "bad\tü"),
+    Row("a, b.png", 0.5, 0.4, True, 0.05, None),
+    Row("ü.png", 0.1, 0.4, False, 0.5, None),
+    Row("c", None, None, None, None, "bad\tü"),
 ]
 
 
 def test_the_columns_are_the_contract() -> None:
-    assert COLUMNS == ["path", "score", "threshold", "is_defective", "error"]
+    assert COLUMNS == ["path", "score", "threshold", "is_defective", "p_value", "error"]
 
 
 def test_csv(tmp_path: Path) -> None:
@@ -27,8 +27,9 @@ def test_csv(tmp_path: Path) -> None:
         for row in ROWS:
             write(row)
     first, _, third = csv.DictReader((tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines())
-    assert first == {"path": "a, b.png", "score": "0.5", "threshold": "0.4", "is_defective": "True", "error": ""}
-    assert third == {"path": "c", "score": "", "threshold": "", "is_defective": "", "error": "bad\tü"}
+    judged = {"score": "0.5", "threshold": "0.4", "is_defective": "True", "p_value": "0.05"}
+    assert first == {"path": "a, b.png", **judged, "error": ""}
+    assert third == {"path": "c", **dict.fromkeys(judged, ""), "error": "bad\tü"}
 
 
 def test_json_lines(tmp_path: Path) -> None:
@@ -41,6 +42,7 @@ def test_json_lines(tmp_path: Path) -> None:
         "score": 0.1,
         "threshold": 0.4,
         "is_defective": False,
+        "p_value": 0.5,
         "error": None,
     }
 

@@ -78,6 +78,19 @@ def test_the_learning_rate_falls_in_steps(samples: list[Sample], tiny_recipe: Re
     assert [epoch.learning_rate for epoch in manifest.history] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5])
 
 
+def test_one_cycle_climbs_to_the_rate_and_falls_to_nothing(
+    samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    training = tiny_recipe.training.model_copy(update={"epochs": 8, "learning_rate": 1e-3, "schedule": "one-cycle"})
+    manifest = train(samples, tiny_recipe.model_copy(update={"training": training}), tmp_path / "a.cobnut")
+    rates = [epoch.learning_rate for epoch in manifest.history]
+    highest = rates.index(max(rates))
+    assert 0 < highest < 4
+    assert rates[: highest + 1] == sorted(rates[: highest + 1])
+    assert rates[highest:] == sorted(rates[highest:], reverse=True)
+    assert rates[-1] < max(rates) / 20 < max(rates) <= 1e-3
+
+
 @pytest.mark.parametrize("images", [1, 8, 9, 300, 301, 100_000])
 def test_a_bound_of_steps_shortens_the_whole_schedule_alike(images: int) -> None:
     options = TrainingOptions(epochs=100, patience=30, step_epochs=40, batch_size=8, most_steps=1000)
@@ -126,10 +139,12 @@ train(read_dataset(Path(sys.argv[1])), recipe, Path(sys.argv[3]), "resume" in sy
 """
 
 
+@pytest.mark.parametrize("schedule", ["step", "one-cycle"])
 def test_a_killed_training_resumes_to_the_very_same_detector(
-    samples: list[Sample], tiny_recipe: Recipe, parts: Path, tmp_path: Path
+    samples: list[Sample], tiny_recipe: Recipe, parts: Path, tmp_path: Path, schedule: str
 ) -> None:
-    training = tiny_recipe.training.model_copy(update={"epochs": 8, "step_epochs": 3})
+    options = {"epochs": 8, "step_epochs": 3, "schedule": schedule}
+    training = tiny_recipe.training.model_copy(update=options)
     recipe = tiny_recipe.model_copy(update={"training": training})
     whole, broken = tmp_path / "whole.cobnut", tmp_path / "broken.cobnut"
     train(samples, recipe, whole)

@@ -34,6 +34,22 @@ def test_the_error_that_judges_is_chosen_and_written_down(made: tuple[Path, Mani
     assert manifest.recipe.score.error in FEATURE_ERRORS
 
 
+def test_the_encoder_tells_how_many_images_it_has_seen(
+    samples: list[Sample], recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COBNUT_CACHE", str(tmp_path / "cache"))
+    told: list[tuple[int, int]] = []
+
+    def stop(epoch: object, best_epoch: int) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    listeners = Listeners(on_features=lambda done, total: told.append((done, total)), on_epoch=stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(samples, recipe, tmp_path / "parts.cobnut", listeners=listeners, loggers=())
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1][0] == told[-1][1] > 0
+
+
 def test_the_bundle_ranks_defective_parts_above_good_ones(made: tuple[Path, Manifest], samples: list[Sample]) -> None:
     test = [sample for sample in samples if sample.split == "test"]
     verdicts = [v for v in Inspector(made[0]).inspect_files([s.path for s in test]) if isinstance(v, Verdict)]

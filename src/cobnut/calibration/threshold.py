@@ -15,15 +15,15 @@ _FOLDS = 10
 class Choice:
     """A percentile and a least area, and what they did on good validation images and on synthetic defects."""
 
-    q: float
+    q: float | None
     least_area: float
     false_alarm_rate: float
     synthetic_found: float
     margin: float
 
     def as_dict(self) -> dict[str, float]:
-        """The choice as plain numbers, for the manifest."""
-        return asdict(self)
+        """The choice as plain numbers, for the manifest; without a percentile where none was chosen."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def percentile_threshold(maps: NDArray[np.float32], q: float) -> float:
@@ -55,6 +55,15 @@ def choose_percentile_and_area(
     return max(allowed, key=lambda choice: (choice.synthetic_found, choice.margin))
 
 
+def margin(threshold: float, good: NDArray[np.float32], synthetic: NDArray[np.float32]) -> float:
+    """How far, as a logarithm of a ratio, a threshold keeps from good scores and from those of synthetic defects."""
+    tiny = np.finfo(np.float32).tiny
+    threshold += float(tiny)
+    room_above_good = np.log(threshold / (np.quantile(good, 0.95) + tiny))
+    room_below_defects = np.log((np.median(synthetic) + tiny) / threshold)
+    return float(min(room_above_good, room_below_defects))
+
+
 def _fold_thresholds(maps: NDArray[np.float32], percentiles: Sequence[float]) -> dict[float, NDArray[np.float64]]:
     """For each percentile and image, the threshold that the images outside its fold give."""
     folds = np.arange(len(maps)) % min(_FOLDS, len(maps))
@@ -71,14 +80,11 @@ def _try(
     good: NDArray[np.float32],
     synthetic: NDArray[np.float32],
 ) -> Choice:
-    tiny = np.finfo(np.float32).tiny
-    threshold = float(np.median(thresholds)) + tiny
-    room_above_good = np.log(threshold / (np.quantile(good, 0.95) + tiny))
-    room_below_defects = np.log((np.median(synthetic) + tiny) / threshold)
+    threshold = float(np.median(thresholds))
     return Choice(
         q=q,
         least_area=area,
         false_alarm_rate=float(np.mean(good > thresholds)),
-        synthetic_found=float(np.mean(synthetic > threshold)),
-        margin=float(min(room_above_good, room_below_defects)),
+        synthetic_found=float(np.mean(synthetic > threshold + np.finfo(np.float32).tiny)),
+        margin=margin(threshold, good, synthetic),
     )

@@ -47,6 +47,25 @@ Weights = Annotated[
     ),
 ]
 
+Alpha = Annotated[
+    float | None,
+    typer.Option(
+        "--alpha",
+        metavar="SHARE",
+        help="Promise that at most this share of good parts is rejected, on average: 0.01 is 1 %. Needs 1/SHARE − 1 "
+        "good calibration images.",
+        show_default="0.05, or what the images can promise",
+    ),
+]
+Confidence = Annotated[
+    float | None,
+    typer.Option(
+        "--confidence",
+        metavar="SHARE",
+        help="Promise --alpha for this very calibration set, with this confidence: 0.95 is usual. Needs more images.",
+        show_default="on average",
+    ),
+]
 
 Loggers = Annotated[
     list[str] | None,
@@ -58,6 +77,13 @@ Loggers = Annotated[
     ),
 ]
 DEFAULT_LOGGERS = ("tensorboard",)
+
+
+def promise(alpha: float | None, confidence: float | None) -> list[str]:
+    """``--alpha`` and ``--confidence`` as settings of a recipe, which then decides by promise."""
+    given = {"alpha": alpha, "confidence": confidence}
+    settings = [f"calibration.{name}={value}" for name, value in given.items() if value is not None]
+    return ["calibration.method=conformal", *settings] if settings else []
 
 
 def use_weights(folder: Path | None) -> None:

@@ -38,6 +38,8 @@ def train(
     good: options.Good = None,
     defective: options.Defective = None,
     settings: options.Settings = None,
+    alpha: options.Alpha = None,
+    confidence: options.Confidence = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of split, weights and order; the same seed gives the same detector.")
     ] = None,
@@ -58,10 +60,11 @@ def train(
     from cobnut.data.layouts import read_dataset
     from cobnut.errors import require_extra
     from cobnut.recipe import with_effort
+    from cobnut.report.making import promise_text
     from cobnut.training.loggers import check_loggers
 
     options.use_weights(weights)
-    checked = with_effort(recipe, effort, settings or (), seed)
+    checked = with_effort(recipe, effort, (*(settings or ()), *options.promise(alpha, confidence)), seed)
     check_loggers(loggers or ())
     samples = read_dataset(data, good, defective)
     require_extra("torch", "train", "training")
@@ -69,6 +72,8 @@ def train(
     _remark_on_few(manifest)
     out.print(f"bundle     {out_path}", markup=False)
     out.print(f"threshold  {manifest.threshold:.4g}  ({describe_decision(manifest)})", markup=False)
+    if manifest.recipe.calibration.method == "conformal":
+        out.print(f"promise    {promise_text(manifest)}", markup=False)
     size, error = manifest.recipe.image.size, manifest.recipe.score.error
     out.print(f"works      at {size} × {size} pixels, and shows the error «{error}»", markup=False)
     out.print(f"took       {manifest.seconds:.0f} s, best epoch {manifest.best_epoch} of {len(manifest.history)}")
@@ -134,6 +139,9 @@ def run_training(
         listeners = Listeners(
             on_split=on_split,
             on_image=lambda count: bar.advance(task, count),
+            on_features=lambda done, total: bar.update(
+                task, description="computing features", completed=done, total=total
+            ),
             on_epoch=on_epoch,
             on_stage=lambda stage: bar.update(task, description=stage, completed=0, total=None, remark=""),
         )
@@ -144,7 +152,7 @@ def _remark_on_few(manifest: "Manifest") -> None:
     count = len(manifest.fingerprint["validation"])
     if manifest.choice and count < FEW:
         remark(
-            f"percentile and area were chosen on only {count} validation images: "
+            f"how the map becomes a score was chosen on only {count} validation images: "
             "a first guess, which more good images will sharpen"
         )
 
@@ -154,4 +162,6 @@ def describe_decision(manifest: "Manifest") -> str:
     recipe = manifest.recipe
     area = recipe.score.least_area
     where = f"more than {100 * area:g} % of the image" if area else "any pixel"
+    if recipe.calibration.method == "conformal":
+        return f"defective when {where} lies above"
     return f"percentile {recipe.calibration.q:g} of good pixel errors; defective when {where} lies above"

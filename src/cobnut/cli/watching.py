@@ -22,6 +22,9 @@ def training_listeners(bar: Progress, name: str, training: "TrainingOptions") ->
 
     return Listeners(
         on_split=on_split,
+        on_features=lambda done, total: bar.update(
+            task, description=f"{name}: computing features", completed=done, total=total
+        ),
         on_epoch=lambda epoch, best_epoch: bar.update(
             task,
             description=f"{name}: training",

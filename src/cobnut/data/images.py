@@ -1,6 +1,6 @@
 """Any photograph as one kind of array: the only code that decodes, used alike in training and at the line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -13,6 +13,8 @@ from cobnut.errors import ImageError
 from cobnut.options import ImageOptions
 
 MOST_PIXELS = 200_000_000
+# What a network sees at once: small images by the sixteen, large ones few at a time, so that memory stays bounded.
+MOST_AT_ONCE, PIXELS_AT_ONCE = 16, 2**20
 _TRANSPARENT_BECOMES = "white"
 _EXIF_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)
 _SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
@@ -57,6 +59,13 @@ def working_size(shapes: Sequence[tuple[int, int]], most: int) -> int:
     """
     shorter = sorted(min(shape) for shape in shapes)
     return min(most, max(128, shorter[len(shorter) // 2] // 64 * 64))
+
+
+def in_chunks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Images (n, h, w, c) as views of few at a time, the fewer the larger they are."""
+    step = max(1, min(MOST_AT_ONCE, PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])))
+    for start in range(0, len(images), step):
+        yield images[start : start + step]
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:

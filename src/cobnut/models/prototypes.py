@@ -56,11 +56,12 @@ class Prototypes(nn.Module):
 
     def _nearest(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Squared distance to the nearest prototype, and which it is: (n, h, w) both."""
-        points = self._points(features)
-        # |p − c|² = |p|² − 2pc + |c|², whose last two terms are one convolution
-        terms = F.conv2d(points, -2 * self.centres[:, :, None, None], self.centres.square().sum(dim=1))
-        least, index = terms.min(dim=1)
-        return (least + points.square().sum(dim=1)).clamp(min=0), index
+        points = self._points(features).movedim(1, -1)
+        rows = points.flatten(0, 2)
+        # |p − c|² = |p|² − 2pc + |c|², whose first term is the same for every prototype
+        index = (rows @ (-2 * self.centres.T) + self.centres.square().sum(dim=1)).argmin(dim=1)
+        distance = (rows - self.centres[index]).square().sum(dim=1)
+        return distance.view(points.shape[:3]), index.view(points.shape[:3])
 
     def _points(self, features: Tensor) -> Tensor:
         around = F.avg_pool2d(features, 3, stride=1, padding=1, count_include_pad=False)

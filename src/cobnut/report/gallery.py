@@ -148,7 +148,7 @@ def _shots(sample: Sample, name: str, inspector: Inspects, options: ImageOptions
     except ImageError:
         yield Shot("Image", "", words="cannot be read any more")
         return
-    shape, threshold = (image.shape[0], image.shape[1]), verdict.threshold
+    shape, threshold, marked = (image.shape[0], image.shape[1]), verdict.threshold, verdict.shown_above
     values = resize_map(verdict.anomaly_map, shape)
     yield Shot("Image", f"Photograph {name}", embed(image))
     yield _truth(sample, name, image)
@@ -157,8 +157,8 @@ def _shots(sample: Sample, name: str, inspector: Inspects, options: ImageOptions
     # The root shows what is far below the threshold too; the threshold itself lies at 71 % of the scale.
     roots = heat(np.sqrt(np.clip(values, 0, None)), 0, math.sqrt(2 * max(threshold, _TINY)))
     yield Shot("Anomaly map", f"Anomaly map of {name}", embed(roots))
-    heading = "Above threshold" if (values > threshold).any() else "Above threshold: nothing"
-    yield Shot(heading, f"{name} with what lies above the threshold marked", embed(overlay(image, values, threshold)))
+    heading = "Marked" if (values > marked).any() else "Marked: nothing"
+    yield Shot(heading, f"{name} with what is rare among good parts marked", embed(overlay(image, values, marked)))
 
 
 def _truth(sample: Sample, name: str, image: Picture) -> Shot:

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from cobnut.calibration.conformal import beta_promise
 from cobnut.options import Options
 from cobnut.report.words import THIN, amount, count, day, duration, percent
 from cobnut.runtime.bundle import Manifest
@@ -37,18 +40,39 @@ def decision_text(manifest: Manifest) -> str:
 
 def threshold_text(manifest: Manifest) -> str:
     """Where the threshold comes from."""
-    q = manifest.recipe.calibration.q
+    calibration = manifest.recipe.calibration
     images = count(len(manifest.calibration_scores), "good calibration image")
+    if calibration.method == "conformal":
+        return f"{promise_text(manifest)} The {images} that bear this promise took no other part in the making."
+    q = calibration.q
     is_highest = not isinstance(q, float) or q == 100
     origin = "the highest pixel error" if is_highest else f"the {q:g}th percentile of the pixel errors"
     return f"That threshold is {origin} of {images}, which nothing had seen before."
+
+
+def promise_text(manifest: Manifest) -> str:
+    """What is promised of good parts, in words that can be held against what happens."""
+    calibration, scores = manifest.recipe.calibration, np.array(manifest.calibration_scores)
+    assert isinstance(calibration.alpha, float)
+    above = int((scores > manifest.threshold).sum())
+    at_most = f"at most {percent(calibration.alpha)} of good parts are rejected"
+    like = "as long as they are like the calibration images"
+    if calibration.confidence:
+        return f"With {percent(calibration.confidence)} confidence, {at_most}, {like}."
+    worst = percent(beta_promise(len(scores), above, 0.95))
+    return (
+        f"On average {at_most}, {like}. So few images leave some luck in it: with 95{THIN}% confidence, this very "
+        f"threshold rejects at most {worst}."
+    )
 
 
 def choice_text(manifest: Manifest) -> str:
     """How the automatic options were chosen, or that the recipe fixed them."""
     choice, asked = manifest.choice, manifest.asked
     if choice is None:
-        return "The recipe fixed the percentile and the least area; nothing was chosen automatically."
+        return "The recipe fixed how the map becomes a score; nothing was chosen automatically."
+    if manifest.recipe.calibration.method == "conformal":
+        return _ranked_text(manifest, choice)
     names = {"q": "percentile", "least_area": "least area"}
     values = {"q": f"{choice.get('q', 0):g}", "least_area": _area(choice.get("least_area", 0.0))}
     chosen = " and ".join(f"the {names[key]} ({values[key]})" for key in names if asked.get(key) == "auto")
@@ -61,6 +85,19 @@ def choice_text(manifest: Manifest) -> str:
         "one that finds the most synthetic defects. It rejected "
         f"{percent(choice.get('false_alarm_rate', 0.0))} of the good ones and found "
         f"{percent(choice.get('synthetic_found', 0.0))} of the synthetic defects."
+    )
+
+
+def _ranked_text(manifest: Manifest, choice: dict[str, float]) -> str:
+    score = manifest.recipe.score
+    side, least = score.smoothing, score.least_area
+    area = _area(least) if isinstance(least, float) else least
+    place = "told in multiples of what is usual at each place" if score.normalise == "place" else "told as it is"
+    return (
+        f"The error «{score.error}», {place}, averaged over {side} × {side} places of the map and judged by the least "
+        f"area of {area}, was chosen on good validation images and on the same images with synthetic defects, never on the "
+        "test: it ranks these defects above the good images best, and finds "
+        f"{percent(choice.get('synthetic_found', 0.0))} of them under the promise."
     )
 
 

@@ -16,7 +16,7 @@ from cobnut.files import hash_file
 from cobnut.recipe import Recipe
 from cobnut.records import Split
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 MANIFEST, MODEL, WEIGHTS = "manifest.json", "model.onnx", "model.safetensors"
 
 
@@ -39,12 +39,13 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[2] = Field(description="version of this record")
+    format: Literal[3] = Field(description="version of this record")
     created: str = Field(description="when it was trained, ISO 8601, UTC")
     versions: dict[str, str] = Field(description="of the software that made it")
     recipe: Recipe = Field(description="everything that decided it, automatic options resolved")
     asked: dict[str, Any] = Field(description="calibration.q and score.least_area as they were asked for")
     threshold: float = Field(description="a score above it is defective")
+    level: float = Field(description="what good maps exceed anywhere no more often than was promised for scores")
     choice: dict[str, float] | None = Field(description="how the automatic options were chosen, where they were")
     calibration_scores: list[float] = Field(description="scores of the good calibration images")
     fingerprint: dict[Split, list[str]] = Field(description="SHA-256 of each image by its part in the making")

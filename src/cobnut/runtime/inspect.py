@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cobnut.calibration.conformal import p_values
 from cobnut.data.images import read_image
 from cobnut.errors import ImageError
 from cobnut.records import Verdict
@@ -55,13 +56,16 @@ class Inspector:
 
     def _judge(self, images: Sequence[NDArray[np.uint8]]) -> list[Verdict]:
         maps, scores, reconstructions = self._session.run(np.stack(images))
-        threshold = self.manifest.threshold
+        threshold, level = self.manifest.threshold, self.manifest.level
+        usual = p_values(np.array(self.manifest.calibration_scores), scores)
         return [
             Verdict(
                 score=float(score),
                 threshold=threshold,
                 is_defective=float(score) > threshold,
                 anomaly_map=maps[index],
+                p_value=float(usual[index]),
+                level=level,
                 reconstruction=None if reconstructions is None else reconstructions[index],
             )
             for index, score in enumerate(scores)

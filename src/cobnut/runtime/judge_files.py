@@ -30,13 +30,15 @@ class Row:
     score: float | None
     threshold: float | None
     is_defective: bool | None
+    p_value: float | None
     error: str | None
 
     def line(self) -> str:
         """The row for a person."""
         if self.error is not None:
             return f"unreadable  {self.error}"
-        return f"{'DEFECTIVE' if self.is_defective else 'good':<10}  {self.score:<10.4g}  {self.path}"
+        decision = "DEFECTIVE" if self.is_defective else "good"
+        return f"{decision:<10}  {self.score:<10.4g}  p {self.p_value:<6.2g}  {self.path}"
 
 
 def find_images(places: Sequence[Path]) -> list[Found]:
@@ -66,9 +68,10 @@ def judge_files(inspector: Inspector, found: Iterable[Found], maps: Path | None 
             if maps is not None:
                 _draw(inspector, each, answer, maps)
         except ImageError as error:
-            yield Row(_printable(each.path), None, None, None, _printable(str(error)))
+            yield Row(_printable(each.path), None, None, None, None, _printable(str(error)))
         else:
-            yield Row(_printable(each.path), answer.score, answer.threshold, answer.is_defective, None)
+            told = (answer.score, answer.threshold, answer.is_defective, answer.p_value)
+            yield Row(_printable(each.path), *told, None)
 
 
 def _printable(text: Path | str) -> str:
@@ -81,6 +84,4 @@ def _draw(inspector: Inspector, found: Found, verdict: Verdict, maps: Path) -> N
 
     image = read_full_image(found.path, inspector.manifest.recipe.image, MAP_SIDE)
     values = resize_map(verdict.anomaly_map, image.shape[:2])
-    save_picture(
-        overlay(image, values, inspector.manifest.threshold), maps / found.place.with_name(f"{found.place.name}.png")
-    )
+    save_picture(overlay(image, values, verdict.shown_above), maps / found.place.with_name(f"{found.place.name}.png"))

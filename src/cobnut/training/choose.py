@@ -2,19 +2,24 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from cobnut.calibration.decision import judge_promise
 from cobnut.calibration.threshold import LEAST_AREAS, PERCENTILES, Choice, choose_percentile_and_area
 from cobnut.data.corrupt import KINDS, corrupt
+from cobnut.data.images import in_chunks
 from cobnut.evaluation.metrics import auroc
 from cobnut.models.detector import Detector
 from cobnut.models.scores import area_score
+from cobnut.models.transfer import HalfFrozen
 from cobnut.options import Auto
 from cobnut.recipe import Recipe
+from cobnut.training.engine import Engine
 from cobnut.training.typical import typical_error
 
 # More images sharpen the choice no further, and their maps would fill the memory.
@@ -23,7 +28,6 @@ MOST_IMAGES = 150
 FEWEST_SYNTHETIC = 200
 # So many training images tell what is usual at each place.
 USUAL_IMAGES = 80
-_BATCH = 16
 
 SMOOTHINGS = (1, 3, 5, 9)
 # Few, because they only compare views; the choice itself tries them all.
@@ -63,11 +67,12 @@ def choose(
     validation images; then percentile and least area (:func:`choose_percentile_and_area`). Training images tell which
     error is usual where.
     """
-    usual = _errors(detector, train[:USUAL_IMAGES]) if recipe.score.normalise != "none" else None
+    errors = _build_errors(detector)
+    usual = errors(train[:USUAL_IMAGES]) if recipe.score.normalise != "none" else None
     if "auto" not in recipe.automatic().values():
         _show(detector, (0, recipe.score.smoothing, recipe.score.normalise), usual)
         return recipe, None
-    good, spoilt = (_errors(detector, images) for images in spoil(recipe, validation))
+    good, spoilt = (errors(images) for images in spoil(recipe, validation))
     rankings = {view: _ranking(_show(detector, view, usual), good, spoilt) for view in _views(detector, recipe)}
     best = pick(rankings, len(good))
     shown = _show(detector, best, usual)
@@ -77,7 +82,7 @@ def choose(
     view = {"error": detector.kinds[kind], "smoothing": smoothing, "normalise": normalise}
     update = {**view, "least_area": choice.least_area}
     score = recipe.score.model_copy(update=update)
-    calibration = recipe.calibration.model_copy(update={"q": choice.q})
+    calibration = recipe.calibration if choice.q is None else recipe.calibration.model_copy(update={"q": choice.q})
     return recipe.model_copy(update={"score": score, "calibration": calibration}), choice
 
 
@@ -142,11 +147,18 @@ def synthetic_counts(validation: int) -> tuple[int, int]:
 
 def prove(recipe: Recipe, good: NDArray[np.float32], spoilt: NDArray[np.float32]) -> Proof:
     """Choose the percentile and area that ``recipe`` leaves automatic, from maps of good images and of synthetic
-    defects, both (n, h, w); keep what it fixes, and tell how well that does."""
+    defects, both (n, h, w); keep what it fixes, and tell how well that does.
+
+    Where the threshold will be conformal there is no percentile: the area is the one that ranks best.
+    """
     q, area = recipe.calibration.q, recipe.score.least_area
     areas = LEAST_AREAS if area == "auto" else (area,)
     good_scores = {a: _scores(good, a) for a in areas}
     spoilt_scores = {a: _scores(spoilt, a) for a in areas}
+    ranks = {a: auroc(np.sort(good_scores[a]), spoilt_scores[a]) for a in areas}
+    if recipe.calibration.method == "conformal":
+        best = max(areas, key=lambda a: ranks[a])
+        return Proof(judge_promise(recipe.calibration, best, good_scores[best], spoilt_scores[best]), ranks[best])
     choice = choose_percentile_and_area(
         good,
         good_scores,
@@ -154,21 +166,39 @@ def prove(recipe: Recipe, good: NDArray[np.float32], spoilt: NDArray[np.float32]
         PERCENTILES if q == "auto" else (q,),
         recipe.calibration.tolerated_false_alarms,
     )
-    chosen = choice.least_area
-    return Proof(choice, auroc(np.sort(good_scores[chosen]), spoilt_scores[chosen]))
+    return Proof(choice, ranks[choice.least_area])
 
 
 def detector_maps(detector: Detector, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The anomaly maps (n, h, w) of images (n, h, w, c)."""
     with torch.inference_mode():
-        maps: NDArray[np.float32] = detector.view(_errors(detector, images)).numpy()
+        maps: NDArray[np.float32] = detector.view(_with_torch(detector, images)).numpy()
     return maps
 
 
-def _errors(detector: Detector, images: NDArray[np.uint8]) -> Tensor:
+def _build_errors(detector: Detector) -> Callable[[NDArray[np.uint8]], Tensor]:
+    """The way from images (n, h, w, c) to errors (n, kinds, h, w), by the engine where an encoder makes it long."""
+    if not isinstance(detector.network, HalfFrozen):
+        return partial(_with_torch, detector)
+    engine = Engine(_Errors(detector))
+    return lambda images: torch.cat([torch.from_numpy(engine(np.array(batch))) for batch in in_chunks(images)])
+
+
+class _Errors(nn.Module):
+    """A detector that shows every error at once: images (n, c, h, w) in [0, 1] in, (n, kinds, h, w) out."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.detector.rebuild(image, self.detector.kinds)[0]
+
+
+def _with_torch(detector: Detector, images: NDArray[np.uint8]) -> Tensor:
     device = next((parameter.device for parameter in detector.parameters()), torch.device("cpu"))
     with torch.inference_mode():
-        batches = torch.split(torch.from_numpy(np.array(images)), _BATCH)
+        batches = (torch.from_numpy(np.array(batch)) for batch in in_chunks(images))
         return torch.cat([detector.errors(batch.to(device)).cpu() for batch in batches])
 
 

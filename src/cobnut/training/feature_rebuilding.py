@@ -19,10 +19,10 @@ class FeatureRebuilding(Rebuilding):
             assert isinstance(options, FeatureOptions)
             wanted = mirror(wanted) if options.flips else wanted
             seen, pasted = paste_blocks(wanted, options.pasted)
-            seen, weight = seen + options.noise * torch.randn_like(seen), weight + pasted
+            seen, weight = seen.add_(torch.randn_like(seen), alpha=options.noise), weight + pasted
         rebuilt: Tensor = self.network(seen.contiguous(memory_format=torch.channels_last)).float()
         with torch.autocast(self.device.type, enabled=False):  # differences of squares need all their digits
-            squared = (rebuilt - wanted).square()
+            squared = (rebuilt - wanted).square().mean(dim=1, keepdim=True)
             loss = (squared * weight).mean()
         figures = {f"{part}_loss": loss, f"{part}_mse": squared.mean()}
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(seen))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cobnut.data.dataset import Features
+from cobnut.data.images import in_chunks
 from cobnut.data.store import kept_array
 from cobnut.models.detector import to_unit
 from cobnut.models.feature import FeatureSpace
@@ -17,14 +18,12 @@ from cobnut.training.engine import Engine
 
 # So many images tell the directions in which features differ: each has a thousand places or more.
 SPACE_IMAGES = 32
-_BATCH = 16
 
 
 def learn_space(space: FeatureSpace, images: NDArray[np.uint8]) -> None:
     """Let the space of a feature network learn from some of the training images uint8 (n, s, s, c)."""
     chosen = images[:: -(-len(images) // SPACE_IMAGES)]
-    starts = range(0, len(chosen), _BATCH)
-    space.learn([to_unit(torch.from_numpy(np.array(chosen[start : start + _BATCH]))) for start in starts])
+    space.learn([to_unit(torch.from_numpy(np.array(batch))) for batch in in_chunks(chosen)])
 
 
 def kept_features(
@@ -39,8 +38,8 @@ def kept_features(
     """
 
     def chunks() -> Iterator[Features]:
-        for start in range(0, len(images), _BATCH):
-            chunk = engine(np.array(images[start : start + _BATCH]))
+        for batch in in_chunks(images):
+            chunk = engine(np.array(batch))
             yield chunk.astype(dtype, copy=False)
             on_progress(len(chunk))
 

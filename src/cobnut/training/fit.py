@@ -3,7 +3,7 @@
 import logging
 import pickle
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,13 +46,21 @@ class Fitted:
     best_epoch: int
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Who hears how the fitting goes on: of epochs, of the network after each, of images through a frozen encoder."""
+
+    on_epoch: EpochListener
+    on_network: NetworkListener | None = None
+    on_features: Callable[[int, int], None] = lambda done, total: None
+
+
 def fit(
     recipe: Recipe,
     train: NDArray[np.uint8],
     validation: NDArray[np.uint8],
     folder: Path,
-    on_epoch: EpochListener,
-    on_network: NetworkListener | None = None,
+    heard: Heard,
     loggers: Sequence[str] = ("tensorboard",),
 ) -> Fitted:
     """Train on ``train`` and stop by ``validation``, both uint8 (n, h, w, c); go on when ``folder`` holds a way back.
@@ -63,7 +71,7 @@ def fit(
     torch.manual_seed(recipe.seed)
     # Channels last is how the images lie in memory: a tenth faster on a CPU. (torch's stubs do not know the argument.)
     network: nn.Module = build_network(recipe).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    record = Record(recipe.seed, on_epoch)
+    record = Record(recipe.seed, heard.on_epoch)
     has_fitted = (folder / FITTED).exists()
     # Images that never change need to pass a frozen encoder but once: only what comes after it is trained.
     is_feature = isinstance(network, FeatureNetwork)
@@ -71,7 +79,7 @@ def fit(
     learning = network.learning if isinstance(network, HalfFrozen) and keeps_features else network
     features: list[Features] = []
     if isinstance(network, HalfFrozen) and keeps_features and (is_feature or not has_fitted):
-        features = _features(network, train, validation)
+        features = _features(network, heard, train, validation)
     if has_fitted:
         record.load_state_dict(_load(folder / FITTED))
     else:
@@ -82,7 +90,7 @@ def fit(
             callbacks.append(_pictures(network, recipe, validation, folder))
         if recipe.robust.threshold:
             callbacks.append(SparsePart(recipe.robust, training))
-        after = [] if on_network is None else [Watched(network, on_network)]
+        after = [] if heard.on_network is None else [Watched(network, heard.on_network)]
         step = FeatureRebuilding if is_feature else Rebuilding
         module = step(learning, recipe, recipe.training.shortened(len(training)))
         _run(module, recipe, training, validating, callbacks, loggers, folder, after)
@@ -95,14 +103,20 @@ def fit(
     return Fitted(network, record.history, record.best_epoch)
 
 
-def _features(network: HalfFrozen, *images: NDArray[np.uint8]) -> list[Features]:
+def _features(network: HalfFrozen, heard: Heard, *images: NDArray[np.uint8]) -> list[Features]:
     """What the frozen part makes of the training images, which come first, and of others."""
     dtype: type[np.floating[Any]] = np.float32
     if isinstance(network, FeatureNetwork):
         learn_space(network.frozen.eval(), images[0])
         dtype = np.float16
-    engine = Engine(network.frozen)
-    return [kept_features(engine, each, dtype) for each in images]
+    engine, done, total = Engine(network.frozen), 0, sum(map(len, images))
+
+    def on_progress(count: int) -> None:
+        nonlocal done
+        done += count
+        heard.on_features(done, total)
+
+    return [kept_features(engine, each, dtype, on_progress) for each in images]
 
 
 def _pictures(

@@ -33,11 +33,15 @@ class Rebuilding(LightningModule):
         self._log_losses("val", batch)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam, whose rate StepLR lowers."""
+        """Adam, whose rate follows the recipe's schedule."""
         options, network = self.options, self.network
         rate = options.learning_rate
         parameters = network.rates(rate) if isinstance(network, FineTuned) else network.parameters()
         optimizer = torch.optim.Adam(parameters, lr=rate, weight_decay=options.weight_decay, fused=True)
+        if options.schedule == "one-cycle":
+            steps = int(self.trainer.estimated_stepping_batches)
+            cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
         schedule = torch.optim.lr_scheduler.StepLR(optimizer, options.step_epochs, options.step_gamma)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 

@@ -16,8 +16,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 import cobnut
-from cobnut.calibration.threshold import Choice, percentile_threshold
-from cobnut.data.images import image_shape, working_size
+from cobnut.calibration.conformal import conformal_threshold
+from cobnut.calibration.decision import decide, settle
+from cobnut.calibration.threshold import Choice
+from cobnut.data.images import image_shape, in_chunks, working_size
 from cobnut.data.split import FEWEST_HELD_BACK, content_hashes, split_samples
 from cobnut.data.store import kept_images
 from cobnut.errors import CobnutError, DataError, RecipeError
@@ -41,7 +43,7 @@ from cobnut.runtime.export import export_onnx
 from cobnut.runtime.session import Session
 from cobnut.training.callbacks import NetworkListener
 from cobnut.training.choose import choose
-from cobnut.training.fit import Fitted, fit
+from cobnut.training.fit import Fitted, Heard, fit
 from cobnut.training.loggers import check_loggers
 from cobnut.training.run import Run
 
@@ -52,6 +54,8 @@ class Listeners:
 
     on_split: Callable[[dict[Split, int]], None] = field(default=lambda counts: None)
     on_image: Callable[[int], None] = field(default=lambda count: None)
+    on_features: Callable[[int, int], None] = field(default=lambda done, total: None)
+    """So many of so many images have passed a frozen encoder."""
     on_epoch: Callable[[Epoch, int], None] = field(default=lambda epoch, best_epoch: None)
     on_stage: Callable[[str], None] = field(default=lambda stage: None)
     on_detector: Callable[[int, Detector, NDArray[np.uint8]], None] | None = None
@@ -83,7 +87,7 @@ def train(
     run, asked = Run.open(out, recipe, fingerprint, resume), recipe
     if run.is_finished:
         return read_manifest(out)
-    recipe = at_working_size(recipe, parts["train"])
+    recipe = at_working_size(with_promise(recipe, len(parts["calibration"])), parts["train"])
     listeners.on_split({split: len(paths) for split, paths in parts.items()})
     images = {
         split: kept_images(parts[split], fingerprint[split], recipe.image, listeners.on_image)
@@ -91,8 +95,9 @@ def train(
     }
     on_network = _watch(listeners, recipe, images["validation"])
     listeners.on_stage("preparing what the network learns from")
-    fitted = fit(recipe, images["train"], images["validation"], run.folder, listeners.on_epoch, on_network, loggers)
-    listeners.on_stage("choosing smoothing, percentile and least area on validation images")
+    heard = Heard(listeners.on_epoch, on_network, listeners.on_features)
+    fitted = fit(recipe, images["train"], images["validation"], run.folder, heard, loggers)
+    listeners.on_stage("choosing how the map is made, on validation images")
     detector = build_detector(fitted.network, recipe)
     resolved, choice = choose(detector, recipe, images["train"], images["validation"])
     listeners.on_stage("exporting and calibrating")
@@ -142,6 +147,14 @@ def at_working_size(recipe: Recipe, paths: Sequence[Path]) -> Recipe:
     return recipe.model_copy(update={"image": image})
 
 
+def with_promise(recipe: Recipe, images: int) -> Recipe:
+    """The recipe with an alpha that so many calibration images can promise; refused where they cannot."""
+    calibration = settle(recipe.calibration, images)
+    if isinstance(calibration.alpha, float):
+        conformal_threshold(np.zeros(images), calibration.alpha, calibration.confidence)
+    return recipe.model_copy(update={"calibration": calibration})
+
+
 def _watch(listeners: Listeners, recipe: Recipe, validation: NDArray[np.uint8]) -> NetworkListener | None:
     on_detector = listeners.on_detector
     if on_detector is None:
@@ -177,20 +190,21 @@ def _refuse_to_overwrite(out: Path) -> None:
 
 def _write_bundle(out: Path, made: _Made, calibration: NDArray[np.uint8], started: float) -> Manifest:
     recipe, fitted, detector = made.recipe, made.fitted, made.detector
-    assert isinstance(recipe.calibration.q, float)
     assert isinstance(recipe.score.least_area, float)
     with write_whole_folder(out) as folder:
         with write_whole(folder / WEIGHTS) as partial:
             save_file(weights_of(fitted.network, detector), partial)
-        export_onnx(detector, calibration[:16], folder / MODEL)
+        export_onnx(detector, next(in_chunks(calibration)), folder / MODEL)
         maps, scores = _judge(folder / MODEL, calibration)
+        decision = decide(recipe.calibration, maps, scores)
         manifest = Manifest(
             format=FORMAT,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=_versions(),
             recipe=recipe,
             asked=made.asked.automatic(),
-            threshold=percentile_threshold(maps, recipe.calibration.q),
+            threshold=decision.threshold,
+            level=decision.level,
             choice=made.choice.as_dict() if made.choice else None,
             calibration_scores=[float(score) for score in scores],
             fingerprint=made.fingerprint,
@@ -218,7 +232,7 @@ def count_parameters(network: nn.Module) -> int:
 def _judge(model: Path, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Maps and scores from the very model that is deployed."""
     session = Session(model)
-    answers = [session.run(np.array(batch)) for batch in np.array_split(images, -(-len(images) // 16))]
+    answers = [session.run(np.array(batch)) for batch in in_chunks(images)]
     return np.concatenate([maps for maps, _, _ in answers]), np.concatenate([scores for _, scores, _ in answers])
 
 

@@ -1,29 +1,10 @@
-"""Every option of a recipe, in groups, each documented once.
-
-The ``description`` of a field is its documentation: the help of ``cobnut recipes NAME``, and what an error shows.
-"""
+"""What every recipe decides beside its network: images, training, score and calibration."""
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
-Auto = Literal["auto"]
-Width = Annotated[int, Field(ge=1, le=4096)]
-Stride = Literal[2, 4, 8, 16, 32]
-Weight = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-
-def _check_odd(value: int) -> int:
-    if value % 2 == 0:
-        raise ValueError(f"must be odd, for example {value + 1}")
-    return value
-
-
-class Options(BaseModel):
-    """A group of options: unchangeable, and closed to misspelt names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+from cobnut.options.base import Auto, Fraction, Options, Weight, Width, check_odd
 
 
 class ImageOptions(Options):
@@ -51,114 +32,6 @@ class SplitOptions(Options):
     test: Fraction | Auto = Field(
         "auto", description="share held out for the test; auto: 0.2 when the data set gives under 20 good test images"
     )
-
-
-class DenseOptions(Options):
-    """The study's first network (3.2.1): convolutions, three of them there, and two dense layers, mirrored."""
-
-    name: Literal["dense"] = Field("dense", description="convolutions and two dense layers, and their mirror")
-    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=6)] = Field(
-        (16, 32, 64), description="channels after each of the convolutions; each halves the side"
-    )
-    hidden: int = Field(256, ge=1, le=65_536, description="units of the first dense layer")
-    latent: int = Field(64, ge=1, le=65_536, description="units of the code, the narrowest place")
-
-    @property
-    def shrinks_by(self) -> int:
-        """What the side of an image must be a multiple of."""
-        return 1 << len(self.widths)
-
-
-class UpsamplingOptions(Options):
-    """The study's third network (3.2.3): convolution, max-pooling and upsampling only, deeper and wider."""
-
-    name: Literal["upsampling"] = Field("upsampling", description="convolution, max-pooling and upsampling only")
-    widths: Annotated[tuple[Width, ...], Field(min_length=2, max_length=8)] = Field(
-        (16, 32, 64, 64, 64), description="channels of each level; every level after the first has half the side"
-    )
-    layers: int = Field(2, ge=1, le=8, description="convolutions of each level")
-    skips: bool = Field(False, description="hand each level's features across to its mirror, as a U-Net does")
-
-    @property
-    def shrinks_by(self) -> int:
-        """What the side of an image must be a multiple of."""
-        return 1 << (len(self.widths) - 1)
-
-
-class TransferOptions(Options):
-    """The study's second system (3.2.2): a pretrained encoder, and a decoder of strided deconvolutions."""
-
-    name: Literal["transfer"] = Field("transfer", description="pretrained encoder, decoder of strided deconvolutions")
-    encoder: str = Field("vgg19", description="the encoder by its timm name")
-    weights: str = Field(
-        "auto", description="the encoder's: auto, package, hub, a .safetensors file or its folder, or random"
-    )
-    stride: int = Field(32, ge=2, le=32, description="pixels of the image to one of the encoder's features")
-    encoder_rate: float = Field(
-        0.0, ge=0, le=1, description="learning rate of the encoder as a share of the decoder's; 0 leaves it frozen"
-    )
-    side: int = Field(32, ge=8, le=512, description="side of the small reconstruction, in pixels")
-    width: Width = Field(256, description="channels after the first deconvolution; each further one halves them")
-
-    @property
-    def shrinks_by(self) -> int:
-        """What the side of an image must be a multiple of."""
-        return max(self.stride, self.side)
-
-
-class SsimAeOptions(Options):
-    """The autoencoder of Bergmann et al. (2019), Table 1: nine convolutions and their mirror."""
-
-    name: Literal["ssim-ae"] = Field("ssim-ae", description="nine convolutions and their mirror (Bergmann 2019)")
-    width: Width = Field(32, description="channels of the first convolution; the paper's 32 scales all others")
-    latent: int = Field(100, ge=1, le=65_536, description="numbers of the code, the narrowest place")
-
-    @property
-    def shrinks_by(self) -> int:
-        """What the side of an image must be a multiple of."""
-        return 16
-
-
-class FeatureOptions(Options):
-    """The default: features of a frozen encoder, rebuilt by an autoencoder and by learned prototypes."""
-
-    name: Literal["feature"] = Field("feature", description="features of a frozen encoder, rebuilt")
-    encoder: str = Field("tf_efficientnet_lite0", description="the encoder by its timm name")
-    weights: str = Field(
-        "auto", description="the encoder's: auto, package, hub, a .safetensors file or its folder, or random"
-    )
-    taps: Annotated[tuple[Stride, ...], Field(min_length=1, max_length=5)] = Field(
-        (4, 8, 16), description="strides of the encoder's stages that are brought together and rebuilt"
-    )
-    context: Literal[0, 2, 4, 8, 16, 32] = Field(
-        32, description="stride of the stage that tells the prototypes what surrounds a place; 0: none"
-    )
-    stride: Stride = Field(8, description="pixels of the image to one feature")
-    components: Width = Field(192, description="most principal components of the rebuilt stages that are kept")
-    context_components: Width = Field(64, description="most principal components of the context that are kept")
-    width: Width = Field(128, description="channels of the autoencoder")
-    code: Width = Field(32, description="channels of its code, the narrowest place")
-    noise: float = Field(0.2, ge=0, le=2, description="noise on the features that train, in their deviations")
-    pasted: int = Field(3, ge=0, le=16, description="most blocks of other features that are pasted into an image's")
-    flips: bool = Field(True, description="mirror the features that train, every other time in both directions")
-    prototypes: int = Field(2048, ge=1, le=65_536, description="features that stand for all good ones")
-
-    @property
-    def shrinks_by(self) -> int:
-        """What the side of an image must be a multiple of."""
-        return max(2 * self.stride, self.context, *self.taps)
-
-
-NetworkOptions = Annotated[
-    DenseOptions | UpsamplingOptions | TransferOptions | SsimAeOptions | FeatureOptions, Field(discriminator="name")
-]
-NETWORK_OPTIONS: dict[str, type[Options]] = {
-    "dense": DenseOptions,
-    "upsampling": UpsamplingOptions,
-    "transfer": TransferOptions,
-    "ssim-ae": SsimAeOptions,
-    "feature": FeatureOptions,
-}
 
 
 class PatchOptions(Options):
@@ -223,6 +96,11 @@ class TrainingOptions(Options):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="numbers that it computes with; auto: bfloat16 where the processor has it, twice as fast"
     )
+    schedule: Literal["step", "one-cycle"] = Field(
+        "step",
+        description="step: the study's StepLR; one-cycle: the rate climbs to learning_rate and falls to nothing over "
+        "the whole training (Smith & Topin 2018), which learns as much in fewer steps",
+    )
     step_epochs: int = Field(
         60, ge=1, description="epochs after which StepLR lowers the learning rate, again and again"
     )
@@ -257,7 +135,7 @@ class ScoreOptions(Options):
         "auto",
         description="place: errors as multiples of what is usual at their place; auto: chosen on validation images",
     )
-    smoothing: Annotated[int, Field(ge=1, le=63), AfterValidator(_check_odd)] | Auto = Field(
+    smoothing: Annotated[int, Field(ge=1, le=63), AfterValidator(check_odd)] | Auto = Field(
         "auto", description="side of the square mean, in the map's pixels, odd; 1 is none; auto: as for normalise"
     )
     synthetic: float = Field(
@@ -271,10 +149,27 @@ class ScoreOptions(Options):
 class CalibrationOptions(Options):
     """How scores of good images become a decision."""
 
-    method: Literal["percentile"] = Field("percentile", description="percentile of the good images' pixel errors")
+    method: Literal["conformal", "percentile"] = Field(
+        "conformal",
+        description="conformal: a threshold that rejects a promised share of good parts at most; percentile: the "
+        "study's, of the good images' pixel errors, which promises nothing",
+    )
+    alpha: Annotated[float, Field(gt=0, lt=1)] | Auto = Field(
+        "auto",
+        description="conformal: the most of the good parts that are rejected, as a share, on average; auto: 0.05, or "
+        "the least that the calibration images can promise",
+    )
+    confidence: Fraction = Field(
+        0.0,
+        description="conformal: hold alpha for this very calibration set, with this probability, not only on average; "
+        "0: on average",
+    )
     q: Annotated[float, Field(ge=0, le=100)] | Auto = Field(
-        "auto", description="the percentile, 0 to 100; auto: chosen on good validation images"
+        "auto", description="percentile: which, 0 to 100; auto: chosen on good validation images"
     )
     tolerated_false_alarms: float = Field(
-        0.05, ge=0, lt=1, description="false-alarm rate on good validation images that the automatic choice stays under"
+        0.05,
+        ge=0,
+        lt=1,
+        description="percentile: false-alarm rate on good validation images that the automatic choice stays under",
     )
