@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -27,6 +27,8 @@ from cobnut.options import (
     SplitOptions,
     TrainingOptions,
 )
+
+G = TypeVar("G", bound=Options)
 
 
 class Recipe(Options):
@@ -124,6 +126,17 @@ def parse_recipe(options: dict[str, Any], source: str) -> Recipe:
             f"recipe {source}: split leaves under a fifth of the good images for training; lower the shares"
         )
     return recipe
+
+
+def check_options(group: G, update: dict[str, Any]) -> G:
+    """A group of options with some of them changed, checked; raises :class:`RecipeError`."""
+    try:
+        return type(group).model_validate({**group.model_dump(), **update})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise RecipeError(
+            f"{fault['loc'][0]} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+        ) from None
 
 
 def option_rows(network: str = "dense") -> Iterator[tuple[str, Any, str]]:

@@ -32,7 +32,7 @@ def test_the_manifest_tells_how_the_detector_was_made(bundle: Path) -> None:
     manifest = read_manifest(bundle)
     assert manifest.recipe.calibration.q != "auto"
     assert manifest.recipe.score.least_area != "auto"
-    assert manifest.asked == dict.fromkeys(("normalise", "smoothing", "least_area", "q"), "auto")
+    assert manifest.asked == dict.fromkeys(("normalise", "smoothing", "least_area", "q", "alpha"), "auto")
     assert len(manifest.history) == 3
     assert (
         len(manifest.fingerprint["train"])

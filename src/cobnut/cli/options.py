@@ -2,9 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from cobnut.runtime.inspect import Inspector
 
 Data = Annotated[
     Path | None,
@@ -84,6 +87,16 @@ def promise(alpha: float | None, confidence: float | None) -> list[str]:
     given = {"alpha": alpha, "confidence": confidence}
     settings = [f"calibration.{name}={value}" for name, value in given.items() if value is not None]
     return ["calibration.method=conformal", *settings] if settings else []
+
+
+def open_inspector(place: Path) -> "Inspector":
+    """The inspector of a bundle, or of a version of it that is named BUNDLE@2."""
+    from cobnut.runtime.inspect import Inspector
+
+    name, at, version = str(place).rpartition("@")
+    if at and version.isdigit() and not place.exists():
+        return Inspector(Path(name), version=int(version))
+    return Inspector(place)
 
 
 def use_weights(folder: Path | None) -> None:

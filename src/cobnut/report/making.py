@@ -95,8 +95,8 @@ def _ranked_text(manifest: Manifest, choice: dict[str, float]) -> str:
     place = "told in multiples of what is usual at each place" if score.normalise == "place" else "told as it is"
     return (
         f"The error «{score.error}», {place}, averaged over {side} × {side} places of the map and judged by the least "
-        f"area of {area}, was chosen on good validation images and on the same images with synthetic defects, never on the "
-        "test: it ranks these defects above the good images best, and finds "
+        f"area of {area}, was chosen on good validation images and on the same images with synthetic defects, never on "
+        "the test: it ranks these defects above the good images best, and finds "
         f"{percent(choice.get('synthetic_found', 0.0))} of them under the promise."
     )
 

@@ -12,12 +12,14 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cobnut.errors import BundleError, CobnutError
-from cobnut.files import hash_file
+from cobnut.files import hash_file, write_whole
 from cobnut.recipe import Recipe
 from cobnut.records import Split
 
 FORMAT: Final = 3
 MANIFEST, MODEL, WEIGHTS = "manifest.json", "model.onnx", "model.safetensors"
+# Every calibration of a bundle is kept in this folder of it, as the manifest of that version.
+HISTORY = "history"
 
 
 class Epoch(BaseModel):
@@ -40,10 +42,16 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[3] = Field(description="version of this record")
+    version: int = Field(
+        default=1, ge=1, description="which calibration of the bundle this is; training makes the first"
+    )
     created: str = Field(description="when it was trained, ISO 8601, UTC")
+    calibrated: str = Field(
+        default="", description="when this version was calibrated, ISO 8601, UTC; empty: as it was trained"
+    )
     versions: dict[str, str] = Field(description="of the software that made it")
     recipe: Recipe = Field(description="everything that decided it, automatic options resolved")
-    asked: dict[str, Any] = Field(description="calibration.q and score.least_area as they were asked for")
+    asked: dict[str, Any] = Field(description="the automatic options as they were asked for")
     threshold: float = Field(description="a score above it is defective")
     level: float = Field(description="what good maps exceed anywhere no more often than was promised for scores")
     choice: dict[str, float] | None = Field(description="how the automatic options were chosen, where they were")
@@ -58,38 +66,55 @@ class Manifest(BaseModel):
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Hash the files in ``folder`` and close it with its manifest."""
-    files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
-    content = manifest.model_copy(update={"files": files}).model_dump(mode="json")
+    files = {
+        path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST
+    }
+    write_record(manifest.model_copy(update={"files": files}), folder / MANIFEST)
+
+
+def write_record(manifest: Manifest, path: Path) -> None:
+    """Write a manifest alone, closed by its digest; whole or not at all."""
+    content = manifest.model_dump(mode="json")
     text = json.dumps({**content, "digest": _digest(content)}, indent=1, ensure_ascii=False)
-    (folder / MANIFEST).write_text(text, encoding="utf-8")
+    with write_whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
-def read_manifest(bundle: Path) -> Manifest:
-    """Read and check a bundle's manifest and the hash of each of its files.
+def read_manifest(bundle: Path, version: int | None = None) -> Manifest:
+    """Read and check a bundle's manifest, or that of an earlier version, and the hash of each of its files.
 
     Raises :class:`BundleError` when anything is missing, damaged, altered, or written by a newer Cobnut.
     """
-    content = _read_content(bundle)
+    path = bundle / MANIFEST if version is None else version_path(bundle, version)
+    _check_bundle(bundle)
+    if not path.is_file():
+        raise BundleError(f"{bundle}: has no version {version}; `cobnut rollback {bundle} --list` shows them")
+    manifest = _parse(bundle, path)
+    for name, expected in manifest.files.items():
+        _check_file(bundle, name, expected)
+    if MODEL not in manifest.files:
+        raise BundleError(f"{bundle}: lists no {MODEL}; fetch the bundle again from where it was made")
+    return manifest
+
+
+def version_path(bundle: Path, version: int) -> Path:
+    """Where a version of a bundle is kept."""
+    return bundle / HISTORY / f"{version:04}.json"
+
+
+def _parse(bundle: Path, path: Path) -> Manifest:
+    content = _read_content(path)
     digest = content.pop("digest", None)
     if content.get("format") != FORMAT:
         raise BundleError(
             f"{bundle}: has format {content.get('format')!r}, this Cobnut reads {FORMAT}; update Cobnut or train again"
         )
     if digest != _digest(content):
-        raise BundleError(
-            f"{bundle / MANIFEST}: was altered after training; fetch the bundle again from where it was made"
-        )
+        raise BundleError(f"{path}: was altered after training; fetch the bundle again from where it was made")
     try:
-        manifest = Manifest.model_validate(content)
+        return Manifest.model_validate(content)
     except (ValidationError, CobnutError) as error:
-        raise BundleError(
-            f"{bundle / MANIFEST}: does not hold what it should ({_first_line(error)}); train again"
-        ) from None
-    for name, expected in manifest.files.items():
-        _check_file(bundle, name, expected)
-    if MODEL not in manifest.files:
-        raise BundleError(f"{bundle}: lists no {MODEL}; fetch the bundle again from where it was made")
-    return manifest
+        raise BundleError(f"{path}: does not hold what it should ({_first_line(error)}); train again") from None
 
 
 def is_bundle(path: Path) -> bool:
@@ -99,27 +124,30 @@ def is_bundle(path: Path) -> bool:
 
 def is_only_a_bundle(path: Path) -> bool:
     """Whether ``path`` holds a bundle of ours and nothing else, so that a new one may take its place."""
-    if not is_bundle(path) or {each.name for each in path.iterdir()} - {MANIFEST, MODEL, WEIGHTS}:
+    if not is_bundle(path) or {each.name for each in path.iterdir()} - {MANIFEST, MODEL, WEIGHTS, HISTORY}:
         return False
     try:
-        return {"format", "digest", "recipe"} <= _read_content(path).keys()
+        return {"format", "digest", "recipe"} <= _read_content(path / MANIFEST).keys()
     except BundleError:
         return False
 
 
-def _read_content(bundle: Path) -> dict[str, Any]:
+def _check_bundle(bundle: Path) -> None:
     if not bundle.exists():
         raise BundleError(f"{bundle}: no such bundle; `cobnut train` makes one")
     if not is_bundle(bundle):
         raise BundleError(
             f"{bundle}: is not a bundle, there is no {MANIFEST} in it; name the folder that `cobnut train` wrote"
         )
+
+
+def _read_content(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BundleError(f"{bundle / MANIFEST}: is damaged ({error}); fetch the bundle again") from None
+        raise BundleError(f"{path}: is damaged ({error}); fetch the bundle again") from None
     if not isinstance(content, dict):
-        raise BundleError(f"{bundle / MANIFEST}: is damaged (not a record); fetch the bundle again")
+        raise BundleError(f"{path}: is damaged (not a record); fetch the bundle again")
     return content
 
 

@@ -26,10 +26,10 @@ _AHEAD = 4 * BATCH
 class Inspector:
     """A verified, loaded bundle that turns images into verdicts."""
 
-    def __init__(self, bundle: Path | str, threads: int | None = None) -> None:
-        """Read and verify ``bundle``; raises :class:`BundleError` when it is not whole."""
+    def __init__(self, bundle: Path | str, threads: int | None = None, version: int | None = None) -> None:
+        """Read and verify ``bundle``, or a ``version`` of it; raises :class:`BundleError` when it is not whole."""
         bundle = Path(bundle)
-        self.manifest = read_manifest(bundle)
+        self.manifest = read_manifest(bundle, version)
         self._session = Session(bundle / MODEL, threads)
 
     def inspect(self, image: Path | str | NDArray[np.uint8]) -> Verdict:

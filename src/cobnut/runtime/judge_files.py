@@ -66,7 +66,7 @@ def judge_files(inspector: Inspector, found: Iterable[Found], maps: Path | None 
             if isinstance(answer, ImageError):
                 raise answer
             if maps is not None:
-                _draw(inspector, each, answer, maps)
+                draw_map(inspector, each, answer, maps)
         except ImageError as error:
             yield Row(_printable(each.path), None, None, None, None, _printable(str(error)))
         else:
@@ -79,7 +79,8 @@ def _printable(text: Path | str) -> str:
     return os.fsencode(text).decode("utf-8", "replace")
 
 
-def _draw(inspector: Inspector, found: Found, verdict: Verdict, maps: Path) -> None:
+def draw_map(inspector: Inspector, found: Found, verdict: Verdict, maps: Path) -> None:
+    """Draw an image with what is marked of its map, as PNG below ``maps``."""
     from cobnut.pictures import overlay, save_picture
 
     image = read_full_image(found.path, inspector.manifest.recipe.image, MAP_SIDE)

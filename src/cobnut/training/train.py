@@ -202,7 +202,7 @@ def _write_bundle(out: Path, made: _Made, calibration: NDArray[np.uint8], starte
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=_versions(),
             recipe=recipe,
-            asked=made.asked.automatic(),
+            asked=made.asked.automatic() | {"alpha": made.asked.calibration.alpha},
             threshold=decision.threshold,
             level=decision.level,
             choice=made.choice.as_dict() if made.choice else None,

@@ -1,0 +1,98 @@
+"""The calibrations of a bundle: a new one is a new version, the old ones are kept, and there is a way back."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from cobnut.calibration.decision import decide, settle
+from cobnut.errors import BundleError, DataError, ImageError
+from cobnut.files import hash_file, make_folder
+from cobnut.options import CalibrationOptions
+from cobnut.runtime.bundle import HISTORY, MANIFEST, Manifest, read_manifest, version_path, write_record
+from cobnut.runtime.inspect import Inspector
+
+
+def calibrate(
+    bundle: Path,
+    images: Sequence[Path],
+    options: CalibrationOptions | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Manifest:
+    """Calibrate ``bundle`` anew on good ``images`` that it was not made with, and make that its present version.
+
+    ``options`` stand in place of the bundle's own. The model stays as it is. Raises :class:`CobnutError`, with nothing
+    changed, when an image trained or chose anything, cannot be read, or when they are too few for the promise.
+    """
+    inspector = Inspector(bundle)
+    manifest = inspector.manifest
+    different = _unseen(manifest, images)
+    verdicts = []
+    for answer in inspector.inspect_files(different.values()):
+        on_progress(1)
+        if isinstance(answer, ImageError):
+            raise DataError(f"{answer}; calibrate without it")
+        verdicts.append(answer)
+    scores = np.array([verdict.score for verdict in verdicts], np.float32)
+    settled = settle(options or manifest.recipe.calibration, len(scores))
+    decision = decide(settled, np.stack([verdict.anomaly_map for verdict in verdicts]), scores)
+    made = manifest.model_copy(
+        update={
+            "version": max(versions(bundle), default=1) + 1,
+            "calibrated": datetime.now(UTC).isoformat(timespec="seconds"),
+            "recipe": manifest.recipe.model_copy(update={"calibration": settled}),
+            "threshold": decision.threshold,
+            "level": decision.level,
+            "calibration_scores": [float(score) for score in scores],
+            "fingerprint": {**manifest.fingerprint, "calibration": sorted(different)},
+        }
+    )
+    _keep(bundle, manifest)
+    _keep(bundle, made)
+    write_record(made, bundle / MANIFEST)
+    return made
+
+
+def roll_back(bundle: Path, version: int | None = None) -> Manifest:
+    """Make ``version``, or the one before the present one, the present version again; none is lost.
+
+    Raises :class:`BundleError` when there is no such version.
+    """
+    present = read_manifest(bundle)
+    if version is None:
+        earlier = [each for each in versions(bundle) if each < present.version]
+        if not earlier:
+            raise BundleError(f"{bundle}: version {present.version} is its first; there is nothing to go back to")
+        version = max(earlier)
+    chosen = present if version == present.version else read_manifest(bundle, version)
+    _keep(bundle, present)
+    write_record(chosen, bundle / MANIFEST)
+    return chosen
+
+
+def versions(bundle: Path) -> list[int]:
+    """The versions that are kept, in their order; a bundle that was never calibrated anew keeps none."""
+    return sorted(int(path.stem) for path in (bundle / HISTORY).glob("[0-9]*.json"))
+
+
+def _keep(bundle: Path, manifest: Manifest) -> None:
+    path = version_path(bundle, manifest.version)
+    if not path.is_file():
+        make_folder(path.parent)
+        write_record(manifest, path)
+
+
+def _unseen(manifest: Manifest, images: Sequence[Path]) -> dict[str, Path]:
+    """The images by content, each content once."""
+    found: dict[str, Path] = {}
+    for path in images:
+        found.setdefault(hash_file(path), path)
+    seen = {content for split in ("train", "validation") for content in manifest.fingerprint[split]}
+    known = [path for content, path in found.items() if content in seen]
+    if known:
+        raise DataError(
+            f"{known[0]}: the detector has learned or chosen by this image ({len(known)} such); a promise needs images "
+            "that nothing has seen: leave them out"
+        )
+    return found

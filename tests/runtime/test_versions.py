@@ -1,0 +1,143 @@
+"""A bundle can be calibrated anew and go back, and nothing of it is ever lost."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cobnut.calibration.conformal import conformal_threshold
+from cobnut.data.sample_parts import write_sample_parts
+from cobnut.errors import BundleError, CobnutError, DataError
+from cobnut.options import CalibrationOptions
+from cobnut.records import Sample, Verdict
+from cobnut.runtime.bundle import read_manifest
+from cobnut.runtime.inspect import Inspector
+from cobnut.runtime.logs import images_of, read_log
+from cobnut.runtime.replay import replay
+from cobnut.runtime.versions import calibrate, roll_back, versions
+from cobnut.training.train import train
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Good images that no bundle was made with."""
+    folder = write_sample_parts(tmp_path_factory.mktemp("fresh"), good=24, test_good=1, defective=1, side=64, seed=7)
+    return sorted((folder / "train" / "good").iterdir())
+
+
+@pytest.fixture
+def copy(bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle, tmp_path / "copy.cobnut"))
+
+
+PROMISED = CalibrationOptions(alpha=0.1)
+
+
+def test_a_new_calibration_is_a_new_version_with_its_own_threshold(copy: Path, fresh: list[Path]) -> None:
+    before = read_manifest(copy)
+    made = calibrate(copy, fresh, PROMISED)
+    assert made == read_manifest(copy)
+    assert (before.version, made.version, versions(copy)) == (1, 2, [1, 2])
+    scores = [v.score for v in Inspector(copy).inspect_files(fresh) if isinstance(v, Verdict)]
+    assert made.threshold == conformal_threshold(np.array(scores), 0.1)
+    assert made.recipe.calibration == PROMISED
+    assert len(made.fingerprint["calibration"]) == len(fresh)
+    assert read_manifest(copy, 1) == before
+
+
+def test_there_is_a_way_back_and_forth(copy: Path, fresh: list[Path]) -> None:
+    first = read_manifest(copy)
+    second = calibrate(copy, fresh, PROMISED)
+    assert roll_back(copy) == first == read_manifest(copy)
+    assert roll_back(copy, 2) == second == read_manifest(copy)
+    third = calibrate(copy, fresh[:-2], PROMISED)
+    assert (third.version, versions(copy)) == (3, [1, 2, 3])
+    with pytest.raises(BundleError, match="has no version 9"):
+        roll_back(copy, 9)
+
+
+def test_without_a_version_before_there_is_no_way_back(copy: Path) -> None:
+    with pytest.raises(BundleError, match="version 1 is its first"):
+        roll_back(copy)
+
+
+def test_images_that_the_detector_learned_by_may_not_calibrate_it(copy: Path, samples: list[Sample]) -> None:
+    before = read_manifest(copy)
+    with pytest.raises(DataError, match="has learned or chosen by this image"):
+        calibrate(copy, [sample.path for sample in samples if sample.split == "train"])
+    assert read_manifest(copy) == before
+    assert versions(copy) == []
+
+
+@pytest.mark.parametrize("harm", ["too few", "unreadable"])
+def test_what_cannot_be_calibrated_leaves_the_bundle_as_it_was(
+    copy: Path, fresh: list[Path], tmp_path: Path, harm: str
+) -> None:
+    before, images = read_manifest(copy), list(fresh)
+    if harm == "unreadable":
+        (tmp_path / "bad.png").write_bytes(b"no image")
+        images.append(tmp_path / "bad.png")
+    options = CalibrationOptions(alpha=0.001) if harm == "too few" else PROMISED
+    with pytest.raises(CobnutError, match="needs 999" if harm == "too few" else "calibrate without it"):
+        calibrate(copy, images, options)
+    assert read_manifest(copy) == before
+
+
+def test_a_copy_of_an_image_counts_once(copy: Path, fresh: list[Path], tmp_path: Path) -> None:
+    twin = Path(shutil.copy(fresh[0], tmp_path / "twin.png"))
+    assert len(calibrate(copy, [*fresh, twin], PROMISED).calibration_scores) == len(fresh)
+
+
+def test_an_altered_version_is_refused(copy: Path, fresh: list[Path]) -> None:
+    calibrate(copy, fresh, PROMISED)
+    kept = copy / "history" / "0001.json"
+    kept.write_text(kept.read_text().replace('"threshold": ', '"threshold": 1'))
+    with pytest.raises(BundleError, match="0001.json: was altered"):
+        read_manifest(copy, 1)
+
+
+def test_a_calibrated_bundle_may_be_trained_over(copy: Path, fresh: list[Path], samples: list[Sample]) -> None:
+    recipe = calibrate(copy, fresh, CalibrationOptions(alpha=0.3)).recipe
+    again = train(samples, recipe, copy, loggers=())
+    assert (again.version, versions(copy)) == (1, [])
+
+
+def test_replaying_shows_the_very_images_whose_verdict_changes(
+    copy: Path, fresh: list[Path], samples: list[Sample], tmp_path: Path
+) -> None:
+    calibrate(copy, fresh, CalibrationOptions(alpha=0.5))
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    images = [*(sample.path for sample in samples if sample.split == "test"), tmp_path / "bad.png"]
+    old, new = Inspector(copy, version=1), Inspector(copy)
+    assert old.manifest.threshold != new.manifest.threshold
+    replayed = list(replay(old, new, images))
+    assert replayed[-1].error
+    low, high = sorted((old.manifest.threshold, new.manifest.threshold))
+    for each in replayed[:-1]:
+        assert each.old is not None
+        assert each.is_changed == (low < each.old.score <= high)
+
+
+def test_images_are_found_in_logs_and_folders_each_once(tmp_path: Path, fresh: list[Path]) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text(f'{{"path": "{fresh[0]}", "score": 1.0}}\n{{"path": "{fresh[1]}", "score": 2.0}}\n{{"path": "br')
+    assert [row["score"] for row in read_log(log)] == [1.0, 2.0]
+    assert images_of([log, fresh[0], fresh[0].parent])[:2] == fresh[:2]
+    assert len(images_of([log, fresh[0].parent])) == len(fresh)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", "no json\n", "is no log of Cobnut's"),
+        ("a.csv", "a,b\n1,2\n", "has no columns path and score"),
+        ("a.parquet", "PAR0", "is no log of Cobnut's"),
+    ],
+)
+def test_another_file_is_no_log(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=message):
+        read_log(tmp_path / name)
+    with pytest.raises(DataError, match="no such log"):
+        read_log(tmp_path / f"other-{name}")
