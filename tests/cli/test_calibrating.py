@@ -1,5 +1,6 @@
 """`cobnut calibrate`, `replay` and `rollback` as a user meets them."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -77,3 +78,16 @@ def test_training_with_alpha_promises_and_tells_it(run: Callable[..., Run], part
     assert refused.code == 2
     assert "needs 99 good calibration images; you have 3" in refused.err
     assert not (tmp_path / "b.cobnut").exists()
+
+
+def test_compare_tells_in_words_which_is_better(
+    run: Callable[..., Run], copy: Path, fresh: Path, parts: Path, tmp_path: Path
+) -> None:
+    assert run("calibrate", copy, fresh, "--alpha", 0.4).code == 0
+    done = run("compare", f"{copy}@1", copy, parts, "--json", tmp_path / "duel.json")
+    assert done.code == 0, done.err
+    assert "Ranking: the two cannot be told apart" in done.out
+    assert "copy.cobnut@1 passes" in done.out
+    figures = json.loads((tmp_path / "duel.json").read_text())
+    assert figures["ranking"]["p_value"] == 1
+    assert figures["defective"]["only_second"] > 0

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
     app.command("evaluate")(evaluate)
+    app.command("compare")(compare)
     app.command("inspect")(inspect)
 
 
@@ -59,6 +60,44 @@ def evaluate(
     run_evaluation(bundle, samples, options.name_of(data, good), json_file, report, allow_leaks)
 
 
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A bundle, or a version of it: BUNDLE@1.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another bundle or version.")],
+    data: options.Data = None,
+    good: options.Good = None,
+    defective: options.Defective = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.", show_default=False)
+    ] = None,
+    allow_leaks: Annotated[
+        bool, typer.Option("--allow-leaks", help="Judge even test images that one of them was made with.")
+    ] = False,
+) -> None:
+    """Judge the same test images by two bundles and tell which is better, as far as the images can tell.
+
+    Ranking by DeLong's test of the AUROCs, decisions by McNemar's exact test; both are paired, image by image.
+
+    Example: cobnut compare old.cobnut new.cobnut photos/hazelnut
+    """
+    from cobnut.data.layouts import read_dataset
+    from cobnut.evaluation.duel import duel
+
+    check_target(json_file, "--json")
+    samples = read_dataset(data, good, defective)
+    bundles = options.open_inspector(first), options.open_inspector(second)
+    names = (first.name, second.name) if first.name != second.name else (str(first), str(second))
+    with progress("judging twice") as bar:
+        bar.update(bar.task_ids[0], total=sum(sample.split == "test" for sample in samples))
+        told = duel(*bundles, names, samples, allow_leaks, lambda count: bar.advance(bar.task_ids[0], count))
+    for line in told.unreadable:
+        remark(f"left out: {line}")
+    for sentence in told.sentences():
+        out.print(sentence, markup=False)
+    if json_file is not None:
+        write_json(told.as_dict(), json_file)
+        out.print(f"figures  {json_file}", markup=False)
+
+
 def run_evaluation(
     bundle: Path,
     samples: "Sequence[Sample]",
@@ -79,7 +118,7 @@ def run_evaluation(
     for line in evaluation.unreadable:
         remark(f"left out: {line}")
     if json_file is not None:
-        _write_json(evaluation, json_file)
+        write_json(evaluation.as_dict(), json_file)
     if report is not None:
         _write_report(evaluation, bundle, report)
     print_figures(evaluation)
@@ -159,13 +198,14 @@ def _row_writer(path: Path | None) -> "Iterator[Writer]":
             yield write
 
 
-def _write_json(evaluation: "Evaluation", path: Path) -> None:
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write figures for machines, whole or not at all."""
     import json
 
     from cobnut.files import write_whole
 
     with write_whole(path) as partial:
-        partial.write_text(json.dumps(evaluation.as_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _write_report(evaluation: "Evaluation", bundle: Path, path: Path) -> None:
