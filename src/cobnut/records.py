@@ -34,8 +34,9 @@ class Verdict:
     ``score`` and ``threshold`` share the unit of the recipe's error; the part is defective when the score lies above
     the threshold. ``p_value`` (0 to 1] is the share of good parts that score as high or higher, as the calibration
     images tell it. Good maps hardly ever exceed ``level``. ``anomaly_map`` is float32 (height, width), higher is
-    worse, at the resolution the detector works in. ``reconstruction`` is uint8 (height, width, channels) where the
-    recipe rebuilds pixels, else ``None``.
+    worse, at the resolution the detector works in. ``brightness`` and ``sharpness`` tell of the photograph: its mean
+    grey level, 0 to 255, and by how many grey levels neighbours differ on average. ``reconstruction`` is uint8 (height,
+    width, channels) where the recipe rebuilds pixels, else ``None``.
     """
 
     score: float
@@ -44,6 +45,8 @@ class Verdict:
     anomaly_map: NDArray[np.float32]
     p_value: float
     level: float
+    brightness: float
+    sharpness: float
     reconstruction: NDArray[np.uint8] | None = None
 
     @property

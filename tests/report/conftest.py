@@ -32,7 +32,7 @@ class Judge:
         values = np.full((16, 16), THRESHOLD / 4, np.float32)
         values[4:8, 4:8] = 3 * THRESHOLD
         reconstruction = np.full((16, 16, 3), 120, np.uint8) if self.rebuilds else None
-        return Verdict(0.5, THRESHOLD, True, values, 0.01, THRESHOLD, reconstruction)
+        return Verdict(0.5, THRESHOLD, True, values, 0.01, THRESHOLD, 100.0, 3.0, reconstruction)
 
 
 @pytest.fixture

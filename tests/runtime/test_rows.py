@@ -12,14 +12,14 @@ from cobnut.runtime.judge_files import Row
 from cobnut.runtime.rows import COLUMNS, open_rows
 
 ROWS = [
-    Row("a, b.png", 0.5, 0.4, True, 0.05, None),
-    Row("ü.png", 0.1, 0.4, False, 0.5, None),
-    Row("c", None, None, None, None, "bad\tü"),
+    Row("a, b.png", 0.5, 0.4, True, 0.05, 90.0, 3.0),
+    Row("ü.png", 0.1, 0.4, False, 0.5, 91.0, 3.5),
+    Row("c", error="bad\tü"),
 ]
 
 
 def test_the_columns_are_the_contract() -> None:
-    assert COLUMNS == ["path", "score", "threshold", "is_defective", "p_value", "error"]
+    assert COLUMNS == ["path", "score", "threshold", "is_defective", "p_value", "brightness", "sharpness", "error"]
 
 
 def test_csv(tmp_path: Path) -> None:
@@ -28,6 +28,7 @@ def test_csv(tmp_path: Path) -> None:
             write(row)
     first, _, third = csv.DictReader((tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines())
     judged = {"score": "0.5", "threshold": "0.4", "is_defective": "True", "p_value": "0.05"}
+    judged |= {"brightness": "90.0", "sharpness": "3.0"}
     assert first == {"path": "a, b.png", **judged, "error": ""}
     assert third == {"path": "c", **dict.fromkeys(judged, ""), "error": "bad\tü"}
 
@@ -43,6 +44,8 @@ def test_json_lines(tmp_path: Path) -> None:
         "threshold": 0.4,
         "is_defective": False,
         "p_value": 0.5,
+        "brightness": 91.0,
+        "sharpness": 3.5,
         "error": None,
     }
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import cobnut
-from cobnut.cli import calibrating, data, inspecting, recipes, study, training, tuning
+from cobnut.cli import calibrating, data, drifting, evaluating, inspecting, recipes, study, training, tuning
 from cobnut.cli.terminal import complain
 from cobnut.errors import CobnutError
 
@@ -50,8 +50,10 @@ def _program(
 
 
 training.register(app)
+evaluating.register(app)
 inspecting.register(app)
 calibrating.register(app)
+drifting.register(app)
 study.register(app)
 tuning.register(app)
 data.register(app)

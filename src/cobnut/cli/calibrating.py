@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from cobnut.options import CalibrationOptions
     from cobnut.runtime.bundle import Manifest
 
-Images = Annotated[
-    list[Path], typer.Argument(metavar="IMAGE|DIR", help="Images, or folders of images.", show_default=False)
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this file."""
@@ -26,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def calibrate(
     bundle: options.Bundle,
-    images: Images,
+    images: options.Images,
     alpha: options.Alpha = None,
     confidence: options.Confidence = None,
 ) -> None:

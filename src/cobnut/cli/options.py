@@ -31,6 +31,9 @@ Bundle = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="The bundle that `cobnut train` wrote.", show_default=False)
 ]
 
+Images = Annotated[
+    list[Path], typer.Argument(metavar="IMAGE|DIR", help="Images, or folders of images.", show_default=False)
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

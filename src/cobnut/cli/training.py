@@ -88,7 +88,7 @@ def demo(
     ] = Path("demo"),
 ) -> None:
     """Render parts, train on the good ones, judge the rest and write a report: the whole way in a few minutes."""
-    from cobnut.cli.inspecting import run_evaluation
+    from cobnut.cli.evaluating import run_evaluation
     from cobnut.data.layouts import read_dataset
     from cobnut.data.sample_parts import write_sample_parts
     from cobnut.errors import require_extra

@@ -66,6 +66,7 @@ class Inspector:
                 anomaly_map=maps[index],
                 p_value=float(usual[index]),
                 level=level,
+                **_photograph(images[index]),
                 reconstruction=None if reconstructions is None else reconstructions[index],
             )
             for index, score in enumerate(scores)
@@ -84,3 +85,9 @@ class Inspector:
         Image.fromarray(image).save(encoded, "BMP" if image.ndim == 2 or image.shape[2] == 3 else "PNG")
         encoded.seek(0)
         return read_image(encoded, self.manifest.recipe.image)
+
+
+def _photograph(image: NDArray[np.uint8]) -> dict[str, float]:
+    """How bright and how sharp an image (h, w, c) is, by every fourth of its rows."""
+    rows = image[::4].mean(axis=2, dtype=np.float32)
+    return {"brightness": float(rows.mean()), "sharpness": float(np.abs(np.diff(rows, axis=1)).mean())}

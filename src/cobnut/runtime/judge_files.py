@@ -12,6 +12,7 @@ from cobnut.records import Verdict
 from cobnut.runtime.inspect import Inspector
 
 MAP_SIDE = 1024
+_TOLD = ("score", "threshold", "is_defective", "p_value", "brightness", "sharpness")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,13 @@ class Row:
     """What is told of one image; where it could not be read, ``error`` says why and the other values are ``None``."""
 
     path: str
-    score: float | None
-    threshold: float | None
-    is_defective: bool | None
-    p_value: float | None
-    error: str | None
+    score: float | None = None
+    threshold: float | None = None
+    is_defective: bool | None = None
+    p_value: float | None = None
+    brightness: float | None = None
+    sharpness: float | None = None
+    error: str | None = None
 
     def line(self) -> str:
         """The row for a person."""
@@ -68,10 +71,10 @@ def judge_files(inspector: Inspector, found: Iterable[Found], maps: Path | None 
             if maps is not None:
                 draw_map(inspector, each, answer, maps)
         except ImageError as error:
-            yield Row(_printable(each.path), None, None, None, None, _printable(str(error)))
+            yield Row(_printable(each.path), error=_printable(str(error)))
         else:
-            told = (answer.score, answer.threshold, answer.is_defective, answer.p_value)
-            yield Row(_printable(each.path), *told, None)
+            told = {name: getattr(answer, name) for name in _TOLD}
+            yield Row(_printable(each.path), **told)
 
 
 def _printable(text: Path | str) -> str:

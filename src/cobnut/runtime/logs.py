@@ -2,12 +2,16 @@
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cobnut.errors import DataError, require_extra
-from cobnut.runtime.judge_files import find_images
+from cobnut.files import make_folder
+from cobnut.runtime.judge_files import Row, find_images
 
 ENDINGS = (".jsonl", ".csv", ".parquet")
 
@@ -28,6 +32,28 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+@contextmanager
+def append_log(path: Path, version: int) -> Iterator[Callable[[Row], None]]:
+    """A function that appends a row to the log ``path``, with the time and the bundle's version; each is there at once.
+
+    A line that a killed run left unfinished is cut off first. Raises :class:`CobnutError` when it is no log.
+    """
+    if path.suffix.lower() != ".jsonl":
+        raise DataError(f"--log {path}: a log grows line by line; name a .jsonl file")
+    make_folder(path.absolute().parent)
+    if path.is_file():
+        read_log(path)
+        _cut_unfinished(path)
+    with path.open("a", encoding="utf-8") as file:
+
+        def write(row: Row) -> None:
+            moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+            print(json.dumps({"time": moment, "version": version, **asdict(row)}, ensure_ascii=False), file=file)
+            file.flush()
+
+        yield write
+
+
 def images_of(places: Sequence[Path]) -> list[Path]:
     """The images that are named, that lie in folders named, and that logs named speak of, each once."""
     paths: dict[Path, None] = {}
@@ -37,6 +63,12 @@ def images_of(places: Sequence[Path]) -> list[Path]:
         else:
             paths |= dict.fromkeys(found.path for found in find_images([place]))
     return list(paths)
+
+
+def _cut_unfinished(path: Path) -> None:
+    with path.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
 
 
 def _read_json_lines(path: Path) -> Iterator[dict[str, Any]]:

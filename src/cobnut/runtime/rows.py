@@ -53,14 +53,8 @@ def _open_parquet(path: Path) -> Iterator[Writer]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {
-        "path": pa.string(),
-        "score": pa.float64(),
-        "threshold": pa.float64(),
-        "is_defective": pa.bool_(),
-        "p_value": pa.float64(),
-    }
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    kinds = {"path": pa.string(), "is_defective": pa.bool_(), "error": pa.string()}
+    schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in COLUMNS])
     waiting: list[Row] = []
     with pq.ParquetWriter(path, schema) as writer:
 

@@ -1,0 +1,114 @@
+"""Watching for drift: a bet against «parts are as they were», whose winnings are evidence that they are not.
+
+Each part's rank among all before it is, while nothing drifts, as likely one as another (Vovk, Gammerman & Shafer
+2005, 8.1). A bettor who stakes on such ranks cannot win in the long run, and the chance that a capital of 1 ever grows
+to C is at most 1/C (Ville 1939), however long one watches. So an alarm at a capital of 100 is false with a chance of
+1 % at most.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+# What a bet pays for a p-value, 1 on average: bold and cautious against low ones (scores that rise), then against high
+# ones (scores that fall). The bold ones are the power martingale of Vovk et al. 2005, 7.1, with ε = ½.
+BETS: tuple[Callable[[float], float], ...] = (
+    lambda p: 0.5 / math.sqrt(p),
+    lambda p: 1.5 - p,
+    lambda p: 0.5 + p,
+    lambda p: 0.5 / math.sqrt(1 - p),
+)
+# Share of each bettor's capital that changes sides after each part, so that a drift may turn (the Simple Jumper of
+# Vovk et al. 2021, «Retrain or not retrain», section 3).
+JUMP = 0.002
+_MANTISSA_BITS = 9
+_EDGE = 1e-12
+
+
+@dataclass
+class DriftWatch:
+    """A test martingale over the scores of parts, beside those of the calibration images that they are held against.
+
+    Parts above ``threshold`` are not looked at, and neither are such calibration scores: a few defective parts prove no
+    drift, and among the good ones ranks are as likely as before. Scores are rounded to a part in a thousand, ties are
+    broken by chance with ``seed``: the state stays small however many parts pass, and the ranks exact.
+    """
+
+    threshold: float
+    seed: int = 0
+    parts: int = 0
+    capital: float = 1.0
+    highest: float = 1.0
+    _counts: Counter[int] = field(default_factory=Counter)
+    _stakes: list[float] = field(default_factory=lambda: [0.0] * len(BETS))
+
+    @classmethod
+    def beside(cls, calibration: Iterable[float], threshold: float, seed: int = 0) -> "DriftWatch":
+        """A watch that starts from the calibration scores."""
+        watch = cls(threshold, seed)
+        watch._counts.update(_rounded(score) for score in calibration if score < threshold)
+        return watch
+
+    def feed(self, score: float) -> float:
+        """Take in the next part and tell the capital; a part above the threshold leaves it as it is."""
+        if score > self.threshold:
+            return self.capital
+        p = self._p_value(_rounded(score))
+        self.parts += 1
+        # Part of the first capital enters at each part, ever less, because drift may begin at any time.
+        entering = _waiting(self.parts - 1) - _waiting(self.parts)
+        mean = sum(self._stakes) / len(BETS)
+        self._stakes = [
+            ((1 - JUMP) * capital + JUMP * mean + entering / len(BETS)) * bet(p)
+            for capital, bet in zip(self._stakes, BETS, strict=True)
+        ]
+        self.capital = _waiting(self.parts) + sum(self._stakes)
+        self.highest = max(self.highest, self.capital)
+        return self.capital
+
+    @property
+    def is_rising(self) -> bool:
+        """Whether the winnings come from scores that are higher than they were, rather than lower."""
+        return sum(self._stakes[:2]) >= sum(self._stakes[2:])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The state, as plain values that :meth:`from_dict` goes on from."""
+        counts = {str(key): value for key, value in sorted(self._counts.items())}
+        own = {name: getattr(self, name) for name in ("threshold", "seed", "parts", "capital", "highest")}
+        return {**own, "counts": counts, "stakes": self._stakes}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> "DriftWatch":
+        """A watch that goes on where another one was."""
+        counts = Counter({int(key): value for key, value in state["counts"].items()})
+        own = {name: state[name] for name in ("threshold", "seed", "parts", "capital", "highest")}
+        return cls(**own, _counts=counts, _stakes=list(state["stakes"]))
+
+    def _p_value(self, key: int) -> float:
+        """The share of scores that are higher, ties broken by chance: uniform in (0, 1) while nothing drifts."""
+        higher = sum(count for other, count in self._counts.items() if other > key)
+        equal = self._counts[key] + 1
+        chance = float(np.random.default_rng([self.seed, self.parts]).random())
+        self._counts[key] = equal
+        p = (higher + chance * equal) / self._counts.total()
+        return min(max(p, _EDGE), 1 - _EDGE)
+
+
+def alarm_at(level: float) -> float:
+    """The capital at which an alarm is ever false with a chance of ``level`` at most."""
+    return 1 / level
+
+
+def _waiting(parts: int) -> float:
+    """What of the first capital is not yet staked after so many parts: it falls so slowly that a late drift is seen."""
+    return 1 / math.log2(parts + 2)
+
+
+def _rounded(score: float) -> int:
+    """A whole number that grows with the score, in steps of a part in a thousand, whatever the scores are like."""
+    mantissa, exponent = math.frexp(score)
+    return (exponent << _MANTISSA_BITS) + math.floor(mantissa * (1 << _MANTISSA_BITS)) if score else -(1 << 30)

@@ -1,0 +1,76 @@
+"""`cobnut drift`: whether the parts of a log still are what the promise was made for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cobnut.cli import options
+from cobnut.cli.terminal import check_target, out, progress, remark
+
+if TYPE_CHECKING:
+    from cobnut.runtime.bundle import Manifest
+
+ALARM = 4
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb of this file."""
+    app.command("drift")(drift)
+
+
+def drift(
+    bundle: options.Bundle,
+    log: Annotated[
+        Path, typer.Argument(metavar="LOG", help="What `cobnut inspect --log` wrote, or rows of --out, in order.")
+    ],
+    level: Annotated[
+        float, typer.Option("--level", min=1e-9, max=0.5, help="The chance that an alarm is ever false, at most.")
+    ] = 0.01,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE.html", help="Draw it, as one HTML file.", show_default=False),
+    ] = None,
+) -> None:
+    """Tell whether parts, or the photographs of them, have drifted from what the detector was calibrated for.
+
+    Exit code 0: no drift is proved, 4: it is.
+
+    Example: cobnut drift hazelnut.cobnut line1.jsonl --report drift.html
+    """
+    from cobnut.runtime.bundle import read_manifest
+    from cobnut.runtime.drift import watch_log
+    from cobnut.runtime.logs import read_log
+
+    check_target(report, "--report")
+    manifest, rows = read_manifest(bundle), read_log(log)
+    told = watch_log(manifest, rows, level)
+    for sentence in told.sentences():
+        out.print(sentence, markup=False)
+    if report is not None:
+        from cobnut.errors import require_extra
+
+        require_extra("jinja2", "report", "the report")
+        with progress("drawing the report"):
+            from cobnut.report.drift_page import write_drift_page
+
+            write_drift_page(told, manifest, rows, log.name, report)
+        out.print(f"report   {report}", markup=False)
+    if told.alarm is not None:
+        raise typer.Exit(ALARM)
+
+
+def remark_on_drift(manifest: "Manifest", log: Path) -> None:
+    """Say after an inspection when its log proves a drift."""
+    from cobnut.errors import DataError
+    from cobnut.runtime.drift import watch_log
+    from cobnut.runtime.logs import read_log
+
+    try:
+        told = watch_log(manifest, read_log(log))
+    except DataError:  # not one image could be judged; their rows say why
+        return
+    if told.alarm is not None:
+        for sentence in told.sentences():
+            remark(sentence)
+        remark(f"`cobnut drift BUNDLE {log} --report drift.html` draws it")

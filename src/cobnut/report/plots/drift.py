@@ -1,0 +1,45 @@
+"""The plots of a log: scores, evidence of drift, and what the photographs were like, part by part."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cobnut.report.plots.svg import DEFECTIVE, FAINT, GOOD, INK, draw_svg
+
+
+def plot_evidence(capitals: Sequence[float], needed: float, alarm: int | None) -> str:
+    """The capital of the bet against «nothing drifts» after each watched part, and where it is an alarm."""
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        parts = np.arange(1, len(capitals) + 1)
+        axes.plot(parts, np.maximum(capitals, 1e-3), color=DEFECTIVE if alarm else GOOD)
+        axes.axhline(needed, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
+        axes.annotate("alarm", (1, needed), xytext=(0, 3), textcoords="offset points", color=INK)
+        if alarm:
+            axes.axvline(alarm, color=DEFECTIVE, linewidth=0.8)
+        axes.set(yscale="log", xlabel="watched parts", ylabel="evidence of drift")
+        axes.set_ylim(top=max(3 * needed, 1.5 * max(capitals, default=1.0)))
+
+    return draw_svg("evidence", (7.2, 2.6), draw, "Evidence of drift, part by part, against the level of the alarm")
+
+
+def plot_parts(values: Sequence[float], name: str, label: str, threshold: float | None = None) -> str:
+    """One figure of every part in its order, with a running median; those above ``threshold`` stand out."""
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        array, parts = np.asarray(values, float), np.arange(1, len(values) + 1)
+        is_above = array > (np.inf if threshold is None else threshold)
+        for which, colour in ((~is_above, GOOD), (is_above, DEFECTIVE)):
+            axes.plot(parts[which], array[which], ".", color=colour, markersize=3, alpha=0.6)
+        side = max(1, min(25, len(array) // 8))
+        around = np.lib.stride_tricks.sliding_window_view(np.pad(array, side, mode="edge"), 2 * side + 1)
+        axes.plot(parts, np.median(around, axis=1), color=INK, linewidth=1.2)
+        if threshold is not None:
+            axes.axhline(threshold, color=FAINT, linewidth=1.2, linestyle=(0, (4, 2)))
+            axes.annotate("threshold", (1, threshold), xytext=(0, 3), textcoords="offset points", color=INK)
+        axes.set(xlabel="parts", ylabel=label)
+
+    return draw_svg(name, (7.2, 1.9), draw, f"{label} of every part, in their order")

@@ -1,0 +1,106 @@
+"""What a log tells of drift: the evidence, when it sufficed for an alarm, and what changed in the photographs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cobnut.calibration.martingale import DriftWatch, alarm_at
+from cobnut.errors import DataError
+from cobnut.runtime.bundle import Manifest
+
+# So many parts at the beginning and at the end are set against each other to explain a drift.
+SIDE = 50
+# A change of the photographs is named when it is so many standard errors large.
+NAMED_FROM = 4.0
+_FIGURES = {"brightness": ("brighter", "darker"), "sharpness": ("sharper", "less sharp")}
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The capital after each part of the log that was judged good, and what came of it.
+
+    ``alarm`` counts the parts up to the alarm; ``None``: there was none. ``changes`` tells what changed in the
+    photographs, in words.
+    """
+
+    version: int
+    level: float
+    judged: int
+    rejected: int
+    capitals: list[float]
+    alarm: int | None
+    is_rising: bool
+    changes: list[str]
+
+    def sentences(self) -> Iterator[str]:
+        """The outcome in plain words."""
+        yield (
+            f"{self.judged} parts were judged by version {self.version}, {self.rejected} of them rejected; the "
+            f"{len(self.capitals)} others were watched."
+        )
+        highest, needed = max(self.capitals, default=1.0), alarm_at(self.level)
+        if self.alarm is None:
+            yield f"No drift is proved: the evidence came to {highest:.3g}, and an alarm needs {needed:g}."
+        else:
+            way = "higher" if self.is_rising else "lower"
+            yield (
+                f"DRIFT: after {self.alarm} watched parts the evidence passed {needed:g}; scores are {way} than they "
+                f"were. Such an alarm is ever false with a chance of {100 * self.level:g} % at most."
+            )
+        yield from self.changes
+
+
+def watch_log(manifest: Manifest, rows: Sequence[dict[str, Any]], level: float = 0.01) -> Drift:
+    """Watch the rows of a log that the present version of a bundle wrote, in their order.
+
+    Raises :class:`DataError` when there is none.
+    """
+    own = [row for row in rows if row["score"] is not None and _is_by(manifest, row)]
+    if not own:
+        raise DataError(
+            f"the log holds no part that version {manifest.version} of this bundle judged; name the log of this bundle"
+        )
+    watch = DriftWatch.beside(manifest.calibration_scores, manifest.threshold, manifest.recipe.seed)
+    passed = [row for row in own if float(row["score"]) <= manifest.threshold]
+    capitals = [watch.feed(float(row["score"])) for row in passed]
+    alarm = next((place for place, capital in enumerate(capitals, 1) if capital >= alarm_at(level)), None)
+    return Drift(
+        version=manifest.version,
+        level=level,
+        judged=len(own),
+        rejected=len(own) - len(passed),
+        capitals=capitals,
+        alarm=alarm,
+        is_rising=watch.is_rising,
+        changes=list(_changes(own)),
+    )
+
+
+def _is_by(manifest: Manifest, row: dict[str, Any]) -> bool:
+    """Whether this version wrote a row; rows without a version are known by their threshold."""
+    version = row.get("version")
+    same = row.get("threshold") == manifest.threshold
+    return same if version is None else same and int(version) == manifest.version
+
+
+def _changes(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    side = min(SIDE, len(rows) // 2)
+    for name, (more, less) in _FIGURES.items():
+        values = np.array([float(row[name]) for row in rows if row.get(name)])
+        if side < 5 or len(values) < 2 * side:
+            continue
+        first, last = values[:side], values[-side:]
+        error = np.sqrt((first.var(ddof=1) + last.var(ddof=1)) / side)
+        change = last.mean() / first.mean() - 1
+        if abs(last.mean() - first.mean()) > NAMED_FROM * error and round(100 * abs(change)):
+            way = more if change > 0 else less
+            yield f"The last {side} photographs are {100 * abs(change):.0f} % {way} than the first {side}."
+    half = len(rows) // 2
+    rates = (
+        [np.mean([row["is_defective"] for row in part]) for part in (rows[:half], rows[half:])] if half >= SIDE else []
+    )
+    if rates and rates[1] > 2 * rates[0] + 0.05:
+        later, earlier = (f"{100 * rate:.0f} %" for rate in reversed(rates))
+        yield f"Of the later half of the parts {later} were rejected, of the earlier {earlier}."

@@ -1,0 +1,103 @@
+"""A log is watched part by part, goes on after a restart, and says what changed."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cobnut.errors import CobnutError, DataError
+from cobnut.runtime.bundle import Manifest, read_manifest
+from cobnut.runtime.drift import watch_log
+from cobnut.runtime.judge_files import Row
+from cobnut.runtime.logs import append_log, read_log
+from program import Run
+
+
+@pytest.fixture
+def manifest(bundle: Path) -> Manifest:
+    scores = [float(score) for score in np.random.default_rng(0).lognormal(sigma=0.3, size=60)]
+    return read_manifest(bundle).model_copy(update={"threshold": 2.5, "calibration_scores": scores})
+
+
+def rows(manifest: Manifest, count: int, factor: float = 1.0, light: float = 100.0) -> list[dict[str, object]]:
+    random = np.random.default_rng(1)
+    return [
+        {"score": factor * float(s), "threshold": manifest.threshold, "version": manifest.version,
+         "is_defective": False, "brightness": light + random.normal(), "sharpness": 3 + 0.1 * random.normal()}
+        for s in random.lognormal(sigma=0.3, size=count)
+    ]  # fmt: skip
+
+
+def test_a_log_of_parts_as_they_were_proves_nothing(manifest: Manifest) -> None:
+    told = watch_log(manifest, rows(manifest, 200))
+    assert told.alarm is None
+    assert "No drift is proved" in " ".join(told.sentences())
+    assert told.changes == []
+
+
+def test_a_drift_is_told_with_its_direction_and_the_photographs(manifest: Manifest) -> None:
+    told = watch_log(manifest, [*rows(manifest, 100), *rows(manifest, 100, 0.5, light=80.0)])
+    assert told.alarm is not None
+    assert 100 < told.alarm < 130
+    text = " ".join(told.sentences())
+    assert "scores are lower than they were" in text
+    assert "The last 50 photographs are 20 % darker than the first 50." in text
+    assert "sharp" not in text
+
+
+def test_rejected_parts_and_other_versions_are_not_watched(manifest: Manifest) -> None:
+    own = rows(manifest, 60)
+    defective = {**own[0], "score": 99.0, "is_defective": True}
+    other = [{**row, "version": 7} for row in rows(manifest, 60, 0.2)]
+    told = watch_log(manifest, [*own, defective, *other])
+    assert (told.judged, told.rejected, len(told.capitals)) == (61, 1, 60)
+    with pytest.raises(DataError, match="no part that version 1"):
+        watch_log(manifest, other)
+
+
+def test_a_log_goes_on_after_a_kill(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "line.jsonl"
+    with append_log(log, 1) as write:
+        write(Row("a.png", 1.0, 2.0, False, 0.5, 90.0, 3.0))
+    with log.open("a") as file:
+        file.write('{"path": "cut o')
+    with append_log(log, 2) as write:
+        write(Row("b.png", error="no image"))
+    first, second = read_log(log)
+    assert (first["path"], first["version"], first["score"]) == ("a.png", 1, 1.0)
+    assert (second["path"], second["version"], second["error"]) == ("b.png", 2, "no image")
+    with pytest.raises(CobnutError, match=r"name a \.jsonl file"), append_log(tmp_path / "a.csv", 1):
+        pass
+
+
+def test_inspect_logs_and_drift_draws_it(run: Callable[..., Run], bundle: Path, parts: Path, tmp_path: Path) -> None:
+    log, report = tmp_path / "line.jsonl", tmp_path / "drift.html"
+    for _ in range(2):  # the second inspection goes on in the same log
+        assert run("inspect", bundle, parts / "test" / "good", "--log", log).code == 0
+    assert len(read_log(log)) == 12
+    assert read_log(log)[0]["brightness"] > 0
+    done = run("drift", bundle, log, "--report", report)
+    assert done.code == 0, done.err
+    assert "12 parts were judged by version 1" in done.out
+    assert report.read_text(encoding="utf-8").count("<svg") == 4
+
+
+def test_an_inspection_that_completes_a_drift_says_so(
+    run: Callable[..., Run], bundle: Path, parts: Path, tmp_path: Path
+) -> None:
+    grey = tmp_path / "grey" / "a.png"
+    grey.parent.mkdir()
+    Image.open(next((parts / "train" / "good").iterdir())).convert("L").save(grey)
+    copy, log = Path(shutil.copytree(bundle, tmp_path / "copy.cobnut")), tmp_path / "line.jsonl"
+    manifest = read_manifest(copy)
+    row = {"path": "x", "version": 1, "threshold": manifest.threshold, "is_defective": False, "p_value": 1.0}
+    lines = [json.dumps({**row, "score": 1e-4 * manifest.threshold * (1 + n / 1000)}) for n in range(60)]
+    log.write_text("\n".join(lines) + "\n")
+    done = run("inspect", copy, grey, "--log", log)
+    assert done.code == 0, done.err
+    assert "DRIFT: after" in done.err
+    assert run("drift", copy, log).code == 4
