@@ -31,7 +31,8 @@ def network(recipe: Recipe, images: Tensor) -> FeatureNetwork:
     network.frozen.learn(images.split(3))
     with torch.inference_mode():
         features = network.frozen(images).numpy()
-    network.learn_usual(features[:3], features[3:], seed=0)
+    network.learn_prototypes(features[:3], seed=0)
+    network.learn_usual(features[3:])
     return network
 
 

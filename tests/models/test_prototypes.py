@@ -20,7 +20,8 @@ def two_kinds() -> Prototypes:
     """Two kinds of good features; held-out ones of the second differ more."""
     prototypes = Prototypes(2, 2)
     train = torch.cat([flat((0, 0)), flat((10, 0))])
-    prototypes.learn([train], [flat((0, 0), 0.1), flat((10, 0), 1.0)], len(train), seed=0)
+    prototypes.learn([train], len(train), seed=0)
+    prototypes.learn_usual([flat((0, 0), 0.1), flat((10, 0), 1.0)])
     return prototypes
 
 
@@ -51,5 +52,6 @@ def test_the_scale_weighs_the_components() -> None:
 def test_fewer_features_than_prototypes_are_no_fault() -> None:
     prototypes = Prototypes(500, 2)
     features = flat((1, 2), 0.1)
-    prototypes.learn([features], [features], 2, seed=0)
+    prototypes.learn([features], 2, seed=0)
+    prototypes.learn_usual([features])
     assert torch.isfinite(prototypes(features)[0] / prototypes(features)[1]).all()

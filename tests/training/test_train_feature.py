@@ -1,17 +1,19 @@
 """The default recipe from images to a bundle, small enough for a test; its encoder is the real one."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cobnut.errors import RecipeError
 from cobnut.evaluation.metrics import auroc
-from cobnut.models.feature import FEATURE_ERRORS
+from cobnut.models.feature import FEATURE_ERRORS, FeatureNetwork
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.records import Sample, Verdict
 from cobnut.runtime.bundle import Manifest, read_manifest
 from cobnut.runtime.inspect import Inspector
+from cobnut.training import choose as choosing
 from cobnut.training.train import Listeners, at_working_size, check_recipe, train
 
 SMALL = ["image.size=128", "training.most_steps=20", "network.prototypes=64"]
@@ -32,6 +34,27 @@ def test_the_error_that_judges_is_chosen_and_written_down(made: tuple[Path, Mani
     manifest = read_manifest(made[0])
     assert manifest.asked["error"] == "auto"
     assert manifest.recipe.score.error in FEATURE_ERRORS
+
+
+def test_each_half_of_the_held_out_images_chooses_while_the_other_tells_what_is_usual(
+    samples: list[Sample], recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int]] = []
+    learn, spoil = FeatureNetwork.learn_usual, choosing.spoil
+
+    def watched(*given: Any) -> Any:
+        told.append(("chooses", len(given[1])))
+        return spoil(*given)
+
+    def watched_too(own: FeatureNetwork, held_out: Any) -> None:
+        told.append(("tells", len(held_out)))
+        learn(own, held_out)
+
+    monkeypatch.setattr(choosing, "spoil", watched)
+    monkeypatch.setattr(FeatureNetwork, "learn_usual", watched_too)
+    held_out = len(train(samples, recipe, tmp_path / "parts.cobnut", loggers=()).fingerprint["validation"])
+    less, more = held_out // 2, (held_out + 1) // 2
+    assert told == [("tells", less), ("chooses", more), ("tells", more), ("chooses", less), ("tells", held_out)]
 
 
 def test_the_encoder_tells_how_many_images_it_has_seen(

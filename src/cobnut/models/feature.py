@@ -140,12 +140,17 @@ class FeatureNetwork(HalfFrozen):
             found |= {"prototype": distance, "relative": distance / usual}
         return torch.stack([found[kind] for kind in kinds], dim=1)
 
-    def learn_usual(self, train: NDArray[np.floating[Any]], held_out: NDArray[np.floating[Any]], seed: int) -> None:
-        """Learn the prototypes from the training images' features (n, d, h, w), from held-out ones what is usual."""
+    def learn_prototypes(self, train: NDArray[np.floating[Any]], seed: int) -> None:
+        """Learn the prototypes from the training images' features (n, d, h, w)."""
+        with torch.inference_mode():
+            self.prototypes.scale.copy_(self.frozen.spread)
+            self.prototypes.learn(in_batches(train), len(train), seed)
+
+    def learn_usual(self, held_out: NDArray[np.floating[Any]]) -> None:
+        """Learn from features (n, d, h, w) of images that trained nothing which residuals and distances are usual."""
         with torch.inference_mode():
             self.residuals.learn(self._left_over(features) for features in in_batches(held_out))
-            self.prototypes.scale.copy_(self.frozen.spread)
-            self.prototypes.learn(in_batches(train), in_batches(held_out), len(train), seed)
+            self.prototypes.learn_usual(in_batches(held_out))
 
     def _left_over(self, features: Tensor) -> Tensor:
         detail = features[:, : self.frozen.detail]

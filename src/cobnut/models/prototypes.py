@@ -37,11 +37,8 @@ class Prototypes(nn.Module):
         distance, index = self._nearest(features)
         return distance, self.usual[index]
 
-    def learn(self, train: Iterable[Tensor], held_out: Iterable[Tensor], images: int, seed: int) -> None:
-        """Set the prototypes by k-means on a sample of ``train``, and what is usual by ``held_out``.
-
-        Both are batches of features (n, d, h, w); ``images`` is how many ``train`` holds in all.
-        """
+    def learn(self, train: Iterable[Tensor], images: int, seed: int) -> None:
+        """Set the prototypes by k-means on a sample of batches of features (n, d, h, w), of so many images in all."""
         from sklearn.cluster import MiniBatchKMeans
 
         random, share = torch.Generator().manual_seed(seed), max(1, MOST_PATCHES // images)
@@ -52,7 +49,16 @@ class Prototypes(nn.Module):
         )
         found = torch.from_numpy(kmeans.fit(sample.numpy()).cluster_centers_)
         self.centres.copy_(found[torch.arange(len(self.centres)) % count])
-        self._learn_usual(held_out)
+
+    def learn_usual(self, held_out: Iterable[Tensor]) -> None:
+        """Set what is usual for each prototype by batches of held-out features (n, d, h, w)."""
+        count, total = torch.zeros_like(self.usual), torch.zeros_like(self.usual)
+        for batch in held_out:
+            distance, index = self._nearest(batch)
+            count.index_add_(0, index.flatten(), torch.ones_like(distance).flatten())
+            total.index_add_(0, index.flatten(), distance.flatten())
+        usual = (total + PRIOR * total.sum() / count.sum()) / (count + PRIOR)
+        self.usual.copy_(usual + torch.finfo(torch.float32).tiny)
 
     def _nearest(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Squared distance to the nearest prototype, and which it is: (n, h, w) both."""
@@ -70,12 +76,3 @@ class Prototypes(nn.Module):
     def _sample(self, batch: Tensor, count: int, random: torch.Generator) -> Tensor:
         rows = self._points(batch).movedim(1, -1).flatten(0, 2)
         return rows[torch.randperm(len(rows), generator=random)[:count]]
-
-    def _learn_usual(self, held_out: Iterable[Tensor]) -> None:
-        count, total = torch.zeros_like(self.usual), torch.zeros_like(self.usual)
-        for batch in held_out:
-            distance, index = self._nearest(batch)
-            count.index_add_(0, index.flatten(), torch.ones_like(distance).flatten())
-            total.index_add_(0, index.flatten(), distance.flatten())
-        usual = (total + PRIOR * total.sum() / count.sum()) / (count + PRIOR)
-        self.usual.copy_(usual + torch.finfo(torch.float32).tiny)

@@ -1,6 +1,6 @@
 """Choose the recipe's automatic options on good validation images, and the same images with synthetic defects."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -59,31 +59,42 @@ class Proof:
 
 
 def choose(
-    detector: Detector, recipe: Recipe, train: NDArray[np.uint8], validation: NDArray[np.uint8]
+    detector: Detector,
+    recipe: Recipe,
+    train: NDArray[np.uint8],
+    folds: Iterable[NDArray[np.uint8]],
+    fewest: int = FEWEST_SYNTHETIC,
 ) -> tuple[Recipe, Choice | None]:
     """The recipe with all that it leaves automatic chosen, and ``detector`` set to it; ``None`` where nothing was left.
 
-    First the view of the errors, smoothing and normalisation, by how well it ranks synthetic defects above good
-    validation images; then percentile and least area (:func:`choose_percentile_and_area`). Training images tell which
-    error is usual where.
+    First the view of the errors — kind, smoothing and normalisation — by how well it ranks synthetic defects, at least
+    ``fewest`` a fold, above good validation images, on average over their ``folds``; then what makes it a decision
+    (:func:`prove`), by the last fold. Training images tell which error is usual where.
     """
-    errors = _build_errors(detector)
-    usual = errors(train[:USUAL_IMAGES]) if recipe.score.normalise != "none" else None
     if "auto" not in recipe.automatic().values():
-        _show(detector, (0, recipe.score.smoothing, recipe.score.normalise), usual)
+        fixed: View = (0, recipe.score.smoothing, recipe.score.normalise)
+        _show(detector, fixed, None if fixed[2] == "none" else _build_errors(detector)(train[:USUAL_IMAGES]))
         return recipe, None
-    good, spoilt = (errors(images) for images in spoil(recipe, validation))
-    rankings = {view: _ranking(_show(detector, view, usual), good, spoilt) for view in _views(detector, recipe)}
-    best = pick(rankings, len(good))
+    found: dict[View, list[float]] = {view: [] for view in _views(detector, recipe)}
+    for validation in folds:
+        errors = _build_errors(detector)
+        usual = errors(train[:USUAL_IMAGES]) if recipe.score.normalise != "none" else None
+        good, spoilt = (errors(images) for images in spoil(recipe, validation, fewest))
+        for view, rankings in found.items():
+            rankings.append(_ranking(_show(detector, view, usual), good, spoilt))
+    best = max(found, key=lambda view: sum(found[view]))
     shown = _show(detector, best, usual)
     choice = prove(recipe, shown(good).numpy(), shown(spoilt).numpy()).choice
     detector.least_area = choice.least_area
-    kind, smoothing, normalise = best
-    view = {"error": detector.kinds[kind], "smoothing": smoothing, "normalise": normalise}
-    update = {**view, "least_area": choice.least_area}
-    score = recipe.score.model_copy(update=update)
+    return _resolved(recipe, detector.kinds, best, choice), choice
+
+
+def _resolved(recipe: Recipe, kinds: Sequence[str], best: View, choice: Choice) -> Recipe:
+    """The recipe with nothing left automatic."""
+    view = {"error": kinds[best[0]], "smoothing": best[1], "normalise": best[2]}
+    score = recipe.score.model_copy(update={**view, "least_area": choice.least_area})
     calibration = recipe.calibration if choice.q is None else recipe.calibration.model_copy(update={"q": choice.q})
-    return recipe.model_copy(update={"score": score, "calibration": calibration}), choice
+    return recipe.model_copy(update={"score": score, "calibration": calibration})
 
 
 def _views(detector: Detector, recipe: Recipe) -> Iterator[View]:
@@ -93,25 +104,6 @@ def _views(detector: Detector, recipe: Recipe) -> Iterator[View]:
         for name in ("none", "place") if normalise == "auto" else (normalise,):
             for side in SMOOTHINGS if smoothing == "auto" else (smoothing,):
                 yield kind, side, name
-
-
-def pick(rankings: Mapping[View, float], images: int) -> View:
-    """The best view of the plainest kind of error that is not clearly worse than the best of all.
-
-    ``rankings`` are AUROCs with so many good ``images`` and as many spoilt ones. Not clearly worse is within one
-    standard error (Breiman et al. 1984, 3.4.3), which is Hanley and McNeil's (1982, equation 2).
-    """
-    highest = max(rankings.values())
-    allowed = highest - auroc_error(highest, images)
-    kind = min(view[0] for view, value in rankings.items() if value >= allowed)
-    return max((view for view in rankings if view[0] == kind), key=lambda view: rankings[view])
-
-
-def auroc_error(value: float, images: int) -> float:
-    """Standard error of an AUROC between so many good and as many defective images (Hanley and McNeil 1982)."""
-    over_good, over_defective = value / (2 - value), 2 * value**2 / (1 + value)
-    spread = value * (1 - value) + (images - 1) * (over_good + over_defective - 2 * value**2)
-    return float(np.sqrt(max(spread, 0.0)) / images)
 
 
 def _show(detector: Detector, view: View, usual: Tensor | None) -> Callable[[Tensor], Tensor]:
@@ -131,11 +123,18 @@ def _ranking(shown: Callable[[Tensor], Tensor], good: Tensor, spoilt: Tensor) ->
     return max(auroc(np.sort(area_score(good, a).numpy()), area_score(spoilt, a).numpy()) for a in RANKED_AREAS)
 
 
-def spoil(recipe: Recipe, validation: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The good images that are chosen with, and the same with synthetic defects; the recipe gives the seed."""
+def spoil(
+    recipe: Recipe, validation: NDArray[np.uint8], fewest: int = FEWEST_SYNTHETIC
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The good images that are chosen with, and the same with ``fewest`` synthetic defects or more.
+
+    The recipe gives the seed.
+    """
     images = np.array(validation[:MOST_IMAGES])
     window = recipe.score.synthetic
-    spoilt = [corrupt(images, recipe.seed + (number << 32), window)[0] for number in range(_rounds(len(images)))]
+    spoilt = [
+        corrupt(images, recipe.seed + (number << 32), window)[0] for number in range(_rounds(len(images), fewest))
+    ]
     return images, np.concatenate(spoilt)
 
 
@@ -202,8 +201,8 @@ def _with_torch(detector: Detector, images: NDArray[np.uint8]) -> Tensor:
         return torch.cat([detector.errors(batch.to(device)).cpu() for batch in batches])
 
 
-def _rounds(good: int) -> int:
-    return -(-FEWEST_SYNTHETIC // (good * len(KINDS)))
+def _rounds(good: int, fewest: int = FEWEST_SYNTHETIC) -> int:
+    return -(-fewest // (good * len(KINDS)))
 
 
 def _scores(maps: NDArray[np.float32], least_area: float) -> NDArray[np.float32]:

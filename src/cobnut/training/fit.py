@@ -39,11 +39,16 @@ WAY_BACK, FITTED = "way-back.ckpt", "fitted.ckpt"
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A trained network with the weights of its best epoch, and how it came to them."""
+    """A trained network with the weights of its best epoch, and how it came to them.
+
+    ``held_out`` are the validation images' features where the network is one of features: it has yet to learn from them
+    what is usual.
+    """
 
     network: nn.Module
     history: list[Epoch]
     best_epoch: int
+    held_out: Features | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +103,9 @@ def fit(
             torch.save(record.state_dict(), partial)
     learning.load_state_dict(record.best_weights)
     if isinstance(network, FeatureNetwork):
-        network.cpu().eval().learn_usual(features[0], features[1], recipe.seed)
+        network.cpu().eval().learn_prototypes(features[0], recipe.seed)
     network = network.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return Fitted(network, record.history, record.best_epoch)
+    return Fitted(network, record.history, record.best_epoch, features[1] if is_feature else None)
 
 
 def _features(network: HalfFrozen, heard: Heard, *images: NDArray[np.uint8]) -> list[Features]:

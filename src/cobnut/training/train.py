@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from cobnut.files import write_whole, write_whole_folder
 from cobnut.losses import build_loss
 from cobnut.models import build_detector, build_network, check_error
 from cobnut.models.detector import Detector
+from cobnut.models.feature import FeatureNetwork
 from cobnut.recipe import Recipe
 from cobnut.records import Sample, Split
 from cobnut.runtime.bundle import (
@@ -42,7 +43,7 @@ from cobnut.runtime.bundle import (
 from cobnut.runtime.export import export_onnx
 from cobnut.runtime.session import Session
 from cobnut.training.callbacks import NetworkListener
-from cobnut.training.choose import choose
+from cobnut.training.choose import FEWEST_SYNTHETIC, choose
 from cobnut.training.fit import Fitted, Heard, fit
 from cobnut.training.loggers import check_loggers
 from cobnut.training.run import Run
@@ -98,8 +99,7 @@ def train(
     heard = Heard(listeners.on_epoch, on_network, listeners.on_features)
     fitted = fit(recipe, images["train"], images["validation"], run.folder, heard, loggers)
     listeners.on_stage("choosing how the map is made, on validation images")
-    detector = build_detector(fitted.network, recipe)
-    resolved, choice = choose(detector, recipe, images["train"], images["validation"])
+    detector, resolved, choice = _choose(fitted, recipe, images["train"], images["validation"])
     listeners.on_stage("exporting and calibrating")
     made = _Made(asked, resolved, choice, fitted, detector, fingerprint)
     manifest = _write_bundle(out, made, images["calibration"], started)
@@ -117,6 +117,31 @@ class _Made:
     fitted: Fitted
     detector: Detector
     fingerprint: dict[Split, list[str]]
+
+
+def _choose(
+    fitted: Fitted, recipe: Recipe, train: NDArray[np.uint8], validation: NDArray[np.uint8]
+) -> tuple[Detector, Recipe, Choice | None]:
+    """The detector with its automatic options chosen.
+
+    Images that tell a network of features what is usual look too usual to choose its error as well: each half of the
+    validation images chooses while the other half tells, and when that is done they all tell.
+    """
+    network, held_out = fitted.network, fitted.held_out
+    detector = build_detector(network, recipe)
+    if held_out is None or not isinstance(network, FeatureNetwork):
+        return detector, *choose(detector, recipe, train, [validation])
+
+    def halves() -> Iterator[NDArray[np.uint8]]:
+        for half in (0, 1):
+            network.learn_usual(held_out[1 - half :: 2])
+            yield validation[half::2]
+
+    resolved, choice = choose(detector, recipe, train, halves(), FEWEST_SYNTHETIC // 2)
+    network.learn_usual(held_out)
+    detector = build_detector(network, resolved)
+    choose(detector, resolved, train, [])
+    return detector, resolved, choice
 
 
 def check_recipe(recipe: Recipe) -> None:
