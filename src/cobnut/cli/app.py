@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import cobnut
-from cobnut.cli import calibrating, data, drifting, evaluating, inspecting, recipes, study, training, tuning
+from cobnut.cli import auditing, calibrating, data, drifting, evaluating, inspecting, recipes, study, training, tuning
 from cobnut.cli.terminal import complain
 from cobnut.errors import CobnutError
 
@@ -57,6 +57,7 @@ drifting.register(app)
 study.register(app)
 tuning.register(app)
 data.register(app)
+auditing.register(app)
 recipes.register(app)
 
 
