@@ -30,8 +30,15 @@ def made(samples: list[Sample], recipe: Recipe, tmp_path_factory: pytest.TempPat
     return out, train(samples, recipe, out, loggers=())
 
 
-def test_the_error_that_judges_is_chosen_and_written_down(made: tuple[Path, Manifest]) -> None:
+def test_both_errors_judge_by_default(made: tuple[Path, Manifest]) -> None:
     manifest = read_manifest(made[0])
+    assert manifest.recipe.score.error == "both"
+    assert "auto" not in manifest.recipe.automatic().values()
+
+
+def test_one_error_may_be_chosen_and_is_written_down(samples: list[Sample], recipe: Recipe, tmp_path: Path) -> None:
+    score = recipe.score.model_copy(update={"error": "auto"})
+    manifest = train(samples, recipe.model_copy(update={"score": score}), tmp_path / "a.cobnut", loggers=())
     assert manifest.asked["error"] == "auto"
     assert manifest.recipe.score.error in FEATURE_ERRORS
 
@@ -108,7 +115,7 @@ def test_the_size_follows_the_images_up_to_the_recipes(samples: list[Sample], re
     [
         (["corruption.name=noise"], "network feature learns from kept features by mse"),
         (["training.loss={ l1 = 1.0 }"], "network feature learns from kept features by mse"),
-        (["score.error=squared"], "valid are residual, prototype, relative, auto"),
+        (["score.error=squared"], "valid are residual, prototype, relative, both, auto"),
         (["image.size=100"], "network feature needs a multiple of 32"),
     ],
 )

@@ -17,7 +17,7 @@ from cobnut.models.whitening import Whitening
 from cobnut.options import FeatureOptions, ImageOptions, ScoreOptions
 
 # The errors that a feature network can show, the plainest first.
-FEATURE_ERRORS = ("residual", "prototype", "relative")
+FEATURE_ERRORS = ("residual", "prototype", "relative", "both")
 # Images whose distances to all prototypes are in memory at once.
 _BATCH = 4
 
@@ -115,15 +115,19 @@ class FeatureNetwork(HalfFrozen):
 
     - ``residual``: what the autoencoder left over, whitened by what it leaves over of images that it never saw;
     - ``prototype``: squared distance to the nearest prototype;
-    - ``relative``: the same in multiples of what is usual for that very prototype.
+    - ``relative``: the same in multiples of what is usual for that very prototype;
+    - ``both``: residual and relative added up, each in multiples of how much its highest value varies among good images.
     """
 
     frozen: FeatureSpace
+    # How much the highest residual and the highest relative distance vary among good images.
+    spreads: Tensor
 
     def __init__(self, space: FeatureSpace, options: FeatureOptions) -> None:
         super().__init__(space, FeatureAutoencoder(space.detail, options.width, options.code))
         self.residuals = Whitening(space.detail, space.detail)
         self.prototypes = Prototypes(options.prototypes, space.components)
+        self.register_buffer("spreads", torch.ones(2))
 
     def forward(self, image: Tensor) -> Tensor:
         """The features of detail (n, detail, h, w) of images in [0, 1], as the autoencoder rebuilds them."""
@@ -133,11 +137,13 @@ class FeatureNetwork(HalfFrozen):
     def errors(self, features: Tensor, kinds: Sequence[str]) -> Tensor:
         """Several errors of whitened features (n, components, h, w): (n, kinds, h, w)."""
         found: dict[str, Tensor] = {}
-        if "residual" in kinds:
+        if "residual" in kinds or "both" in kinds:
             found["residual"] = self.residuals(self._left_over(features)).square().mean(dim=1)
-        if "prototype" in kinds or "relative" in kinds:
+        if set(kinds) - {"residual"}:
             distance, usual = self.prototypes(features)
             found |= {"prototype": distance, "relative": distance / usual}
+        if "both" in kinds:
+            found["both"] = found["residual"] / self.spreads[0] + found["relative"] / self.spreads[1]
         return torch.stack([found[kind] for kind in kinds], dim=1)
 
     def learn_prototypes(self, train: NDArray[np.floating[Any]], seed: int) -> None:
@@ -151,6 +157,9 @@ class FeatureNetwork(HalfFrozen):
         with torch.inference_mode():
             self.residuals.learn(self._left_over(features) for features in in_batches(held_out))
             self.prototypes.learn_usual(in_batches(held_out))
+            errors = (self.errors(features, ("residual", "relative")) for features in in_batches(held_out))
+            highest = torch.cat([each.flatten(2).amax(dim=2) for each in errors])
+            self.spreads.copy_(highest.std(dim=0, correction=0) + 0.05 * highest.mean(dim=0))
 
     def _left_over(self, features: Tensor) -> Tensor:
         detail = features[:, : self.frozen.detail]

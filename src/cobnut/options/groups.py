@@ -129,7 +129,7 @@ class ScoreOptions(Options):
     error: str = Field(
         "squared",
         description="what the map shows: squared, absolute, ssim, ms_ssim or cw_ssim; "
-        "of features: residual, prototype, relative or auto",
+        "of features: residual, prototype, relative, both (the first and the third) or auto",
     )
     normalise: Literal["none", "place"] | Auto = Field(
         "auto",
