@@ -57,7 +57,7 @@ def test_only_the_autoencoder_learns(network: FeatureNetwork) -> None:
 def test_held_out_features_have_usual_errors_of_1(network: FeatureNetwork, images: Tensor) -> None:
     with torch.inference_mode():
         errors = network.errors(network.frozen(images[3:]), FEATURE_ERRORS)
-    residual, _, relative = errors.mean(dim=(0, 2, 3)).tolist()
+    residual, _, relative, _ = errors.mean(dim=(0, 2, 3)).tolist()
     assert residual == pytest.approx(1, abs=0.6)  # directions that hardly vary are not blown up to 1
     assert relative == pytest.approx(1, abs=0.2)
 
@@ -73,6 +73,15 @@ def test_a_strange_place_stands_out_where_it_is(network: FeatureNetwork, kind: s
     assert abs(column - 2) <= 1
 
 
+def test_both_errors_weigh_alike_however_much_they_vary(network: FeatureNetwork, images: Tensor) -> None:
+    with torch.inference_mode():
+        residual, relative, both = network.errors(network.frozen(images), ("residual", "relative", "both")).unbind(1)
+        torch.testing.assert_close(both, residual / network.spreads[0] + relative / network.spreads[1])
+        held_out = network.errors(network.frozen(images[3:]), ("residual", "relative"))
+    highest = held_out.flatten(2).amax(2)
+    torch.testing.assert_close(network.spreads, highest.std(0, correction=0) + 0.05 * highest.mean(0))
+
+
 def test_several_errors_at_once_are_those_one_by_one(network: FeatureNetwork, images: Tensor) -> None:
     with torch.inference_mode():
         features = network.frozen(images)
@@ -84,7 +93,7 @@ def test_several_errors_at_once_are_those_one_by_one(network: FeatureNetwork, im
 def test_its_detector_gives_a_map_on_the_features_grid_and_no_picture(network: FeatureNetwork, recipe: Recipe) -> None:
     detector = build_detector(network, recipe)
     assert isinstance(detector, FeatureDetector)
-    assert detector.kinds == FEATURE_ERRORS
+    assert detector.kinds == ("both",)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     with torch.inference_mode():
         maps, scores = detector(torch.from_numpy(pixels))

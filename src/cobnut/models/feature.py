@@ -116,7 +116,7 @@ class FeatureNetwork(HalfFrozen):
     - ``residual``: what the autoencoder left over, whitened by what it leaves over of images that it never saw;
     - ``prototype``: squared distance to the nearest prototype;
     - ``relative``: the same in multiples of what is usual for that very prototype;
-    - ``both``: residual and relative added up, each in multiples of how much its highest value varies among good images.
+    - ``both``: residual and relative added up, each in multiples of how much its highest value varies in good images.
     """
 
     frozen: FeatureSpace
