@@ -108,6 +108,10 @@ def test_the_promise_that_is_offered_instead_can_be_kept(images: int, confidence
         conformal_threshold(np.arange(images, dtype=float), offered, confidence)
 
 
+def test_with_no_images_at_all_nothing_is_offered() -> None:
+    assert shortfall(0, 0.01, 0.95).endswith("you have none")
+
+
 def test_what_cannot_be_promised_is_refused_in_plain_words() -> None:
     with pytest.raises(CobnutError, match="alpha 0.001 needs 999 good calibration images; you have 120") as caught:
         conformal_threshold(np.arange(120.0), 0.001)

@@ -45,6 +45,13 @@ def test_the_percentile_stays_the_studys() -> None:
     assert decision.threshold == decision.level == percentile_threshold(MAPS, 99.0)
 
 
+@pytest.mark.parametrize("images", [2, 4, 18, 19, 40])
+def test_images_that_judge_each_other_reject_about_what_they_can_promise(images: int) -> None:
+    good = np.arange(images, dtype=np.float32)
+    rate = judge_promise(CalibrationOptions(), 0.0, good, good).false_alarm_rate
+    assert 0 < rate <= max(USUAL_ALPHA, 2 / images)
+
+
 def test_the_price_of_a_promise_is_told_by_images_that_judge_each_other() -> None:
     good, synthetic = np.arange(100, dtype=np.float32), np.array([50.0, 98.0, 200.0, 300.0], dtype=np.float32)
     choice = judge_promise(CalibrationOptions(alpha=0.05), 0.01, good, synthetic)

@@ -46,6 +46,18 @@ def test_without_a_drift_an_alarm_is_as_rare_as_was_promised() -> None:
     assert alarms <= stats.binom.ppf(0.999, 1000, LEVEL)
 
 
+@pytest.mark.parametrize("levels", [4, 10])
+def test_ties_even_at_the_threshold_make_no_alarm_likelier(levels: int) -> None:
+    random, alarms = np.random.default_rng(4), 0
+    for _ in range(300):
+        scores = np.floor(levels * random.random(360)) / levels
+        watch = DriftWatch.beside(scores[:60], float(np.sort(scores[:60])[-3]), seed=int(random.integers(1 << 30)))
+        for score in scores[60:]:
+            watch.feed(float(score))
+        alarms += watch.highest >= alarm_at(LEVEL)
+    assert alarms <= stats.binom.ppf(0.999, 300, LEVEL)
+
+
 def test_a_few_defects_raise_no_alarm_by_themselves() -> None:
     random, alarms = np.random.default_rng(1), 0
     for _ in range(200):

@@ -51,6 +51,23 @@ def test_a_part_that_was_photographed_again_in_other_light_is_alike(good: list[S
     assert not found[0].crosses
 
 
+def test_a_still_scene_makes_no_twins_of_different_photographs(tmp_path: Path) -> None:
+    random, scene = np.random.default_rng(0), np.random.default_rng(1).integers(40, 200, (64, 64))
+    samples = []
+    for number in range(12):
+        noisy = np.clip(scene + random.normal(0, 4, scene.shape), 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(tmp_path / f"{number}.png")
+        samples.append(Sample(tmp_path / f"{number}.png", "train" if number < 6 else "test", "good"))
+    assert find_twins(samples) == []
+
+
+def test_copies_of_a_black_image_are_copies(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (20, 20)).save(tmp_path / name)
+    found = find_twins([Sample(tmp_path / name, "train", "good") for name in ("a.png", "b.png", "c.png")])
+    assert [each.likeness for each in found] == ["copy", "copy"]
+
+
 def test_unreadable_images_are_left_out(good: list[Sample], tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"no image")
     seen: list[int] = []

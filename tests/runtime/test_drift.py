@@ -68,10 +68,64 @@ def test_a_log_goes_on_after_a_kill(tmp_path: Path) -> None:
     with append_log(log, 2) as write:
         write(Row("b.png", error="no image"))
     first, second = read_log(log)
-    assert (first["path"], first["version"], first["score"]) == ("a.png", 1, 1.0)
-    assert (second["path"], second["version"], second["error"]) == ("b.png", 2, "no image")
+    assert (Path(first["path"]).name, first["version"], first["score"]) == ("a.png", 1, 1.0)
+    assert Path(first["path"]).is_absolute()
+    assert (Path(second["path"]).name, second["version"], second["error"]) == ("b.png", 2, "no image")
     with pytest.raises(CobnutError, match=r"name a \.jsonl file"), append_log(tmp_path / "a.csv", 1):
         pass
+
+
+def test_a_file_that_is_no_log_is_never_cut(tmp_path: Path) -> None:
+    letter = tmp_path / "letter.jsonl"
+    letter.write_text("Dear customer")
+    with pytest.raises(DataError, match="will not be overwritten"), append_log(letter, 1):
+        pass
+    assert letter.read_text() == "Dear customer"
+
+
+def test_a_whole_last_row_without_its_newline_is_kept_and_odd_names_too(tmp_path: Path) -> None:
+    log = tmp_path / "line.jsonl"
+    log.write_text(json.dumps({"path": "a\u2028b.png", "score": 1.0}, ensure_ascii=False), encoding="utf-8")
+    with append_log(log, 1) as write:
+        write(Row("c.png", 2.0))
+    assert [row["score"] for row in read_log(log)] == [1.0, 2.0]
+
+
+def test_only_one_inspection_writes_to_a_log(tmp_path: Path) -> None:
+    with (
+        append_log(tmp_path / "a.jsonl", 1),
+        pytest.raises(DataError, match="another inspection"),
+        append_log(tmp_path / "a.jsonl", 1),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"path": "a.png"},
+        {"path": "a.png", "score": "abc"},
+        {"path": None, "score": 1.0},
+        {"path": "a", "score": float("inf")},
+    ],
+)
+def test_a_row_of_another_kind_is_named_by_its_number(tmp_path: Path, row: dict[str, object]) -> None:
+    log = tmp_path / "a.jsonl"
+    log.write_text('{"path": "a.png", "score": 1.0}\n' + json.dumps(row) + "\n")
+    with pytest.raises(DataError, match="row 2"):
+        read_log(log)
+
+
+def test_where_all_parts_are_rejected_nothing_is_said_of_drift(manifest: Manifest) -> None:
+    told = " ".join(watch_log(manifest, [{**row, "score": 9.0} for row in rows(manifest, 100)]).sentences())
+    assert "nothing can be said of drift" in told
+    assert "No drift is proved" not in told
+
+
+def test_the_direction_is_that_of_the_alarm_and_a_later_calm_is_told(manifest: Manifest) -> None:
+    told = watch_log(manifest, [*rows(manifest, 100, 0.5), *rows(manifest, 600, 0.9), *rows(manifest, 300, 1.2)])
+    assert told.alarm is not None
+    assert "lower" in " ".join(told.sentences())
 
 
 def test_inspect_logs_and_drift_draws_it(run: Callable[..., Run], bundle: Path, parts: Path, tmp_path: Path) -> None:
@@ -84,6 +138,10 @@ def test_inspect_logs_and_drift_draws_it(run: Callable[..., Run], bundle: Path, 
     assert done.code == 0, done.err
     assert "12 parts were judged by version 1" in done.out
     assert report.read_text(encoding="utf-8").count("<svg") == 4
+    same = run("inspect", bundle, parts / "test" / "good", "--log", log, "--out", log)
+    assert same.code == 2
+    assert "--out and --log both name" in same.err
+    assert len(read_log(log)) == 12
 
 
 def test_an_inspection_that_completes_a_drift_says_so(

@@ -57,6 +57,29 @@ def test_there_is_a_way_back_and_forth(copy: Path, fresh: list[Path]) -> None:
         roll_back(copy, 9)
 
 
+def test_what_was_asked_for_is_asked_for_again(copy: Path, fresh: list[Path]) -> None:
+    calibrate(copy, fresh, PROMISED)
+    assert calibrate(copy, fresh).recipe.calibration.alpha == PROMISED.alpha
+    assert read_manifest(copy).asked["alpha"] == PROMISED.alpha
+
+
+def test_a_damaged_record_can_be_rolled_back_and_odd_files_do_no_harm(copy: Path, fresh: list[Path]) -> None:
+    calibrate(copy, fresh, PROMISED)
+    (copy / "history" / "0001 (copy).json").write_text("{}")
+    (copy / "manifest.json").write_text("{")
+    assert roll_back(copy, 1).version == 1
+    assert read_manifest(copy).version == 1
+    shutil.copy(copy / "history" / "0002.json", copy / "history" / "0007.json")
+    with pytest.raises(BundleError, match="holds version 2"):
+        read_manifest(copy, 7)
+
+
+def test_without_its_history_a_bundle_still_counts_on(copy: Path, fresh: list[Path]) -> None:
+    calibrate(copy, fresh, PROMISED)
+    shutil.rmtree(copy / "history")
+    assert calibrate(copy, fresh, PROMISED).version == 3
+
+
 def test_without_a_version_before_there_is_no_way_back(copy: Path) -> None:
     with pytest.raises(BundleError, match="version 1 is its first"):
         roll_back(copy)
@@ -131,7 +154,7 @@ def test_images_are_found_in_logs_and_folders_each_once(tmp_path: Path, fresh: l
     ("name", "content", "message"),
     [
         ("a.jsonl", "no json\n", "is no log of Cobnut's"),
-        ("a.csv", "a,b\n1,2\n", "has no columns path and score"),
+        ("a.csv", "a,b\n1,2\n", "row 1 has no path and score"),
         ("a.parquet", "PAR0", "is no log of Cobnut's"),
     ],
 )

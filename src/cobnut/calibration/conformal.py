@@ -54,11 +54,12 @@ def least_promise(images: int, confidence: float = 0.0) -> float:
 def shortfall(images: int, alpha: float, confidence: float = 0.0) -> str:
     """Why so few images cannot bear the promise, and what to do."""
     sure = f" with confidence {confidence:g}" if confidence else ""
+    if not images:
+        return f"alpha {alpha:g}{sure} needs {images_needed(alpha, confidence)} good calibration images; you have none"
     least = round_up(least_promise(images, confidence))
     return (
         f"alpha {alpha:g}{sure} needs {images_needed(alpha, confidence)} good calibration images; you have {images}, "
-        f"and the least you can promise is {100 * least:g} %: add good images, raise split.calibration, "
-        f"or set --alpha {least:g}"
+        f"and the least you can promise is {100 * least:g} %: add good images, or set --alpha {least:g}"
     )
 
 
@@ -89,7 +90,7 @@ def _rank(images: int, alpha: float, confidence: float) -> int | None:
         rank = math.ceil(round((images + 1) * (1 - alpha), 9))
         return max(1, rank) if rank <= images else None
     # as many may lie above as alpha would, with the confidence asked for, exceed
-    above = int(np.searchsorted(_binomial_cdf(images, alpha), 1 - confidence, side="right"))
+    above = int(np.searchsorted(_binomial_cdf(images, alpha), (1 - confidence) * (1 + 1e-9), side="right"))
     return images + 1 - above if above else None
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cobnut.calibration.conformal import conformal_threshold, images_needed, least_promise, p_values, round_up
+from cobnut.calibration.conformal import conformal_threshold, images_needed, least_promise, round_up
 from cobnut.calibration.threshold import Choice, margin, percentile_threshold
 from cobnut.options import CalibrationOptions
 
@@ -55,13 +55,17 @@ def judge_promise(
     """
     wanted = settle(options, len(good)).alpha
     assert isinstance(wanted, float)
-    alpha = max(wanted, round_up(least_promise(len(good), options.confidence)))
+    # each is judged by one less; a single image has nobody to judge it
+    alpha = max(wanted, round_up(least_promise(max(len(good) - 1, 1), options.confidence)))
     threshold = conformal_threshold(good, alpha, options.confidence)
-    rejected = [p_values(np.delete(good, place), good[place : place + 1])[0] <= alpha for place in range(len(good))]
+    rejected = [
+        score > conformal_threshold(np.delete(good, place), alpha, options.confidence)
+        for place, score in enumerate(good if len(good) > 1 else [])
+    ]
     return Choice(
         q=None,
         least_area=least_area,
-        false_alarm_rate=float(np.mean(rejected)),
+        false_alarm_rate=float(np.mean(rejected or [0.0])),
         synthetic_found=float(np.mean(synthetic > threshold)),
         margin=margin(threshold, good, synthetic),
     )

@@ -25,7 +25,7 @@ BETS: tuple[Callable[[float], float], ...] = (
 # Share of each bettor's capital that changes sides after each part, so that a drift may turn (the Simple Jumper of
 # Vovk et al. 2021, «Retrain or not retrain», section 3).
 JUMP = 0.002
-_MANTISSA_BITS = 9
+_MANTISSA_BITS = 11
 _EDGE = 1e-12
 
 
@@ -33,9 +33,10 @@ _EDGE = 1e-12
 class DriftWatch:
     """A test martingale over the scores of parts, beside those of the calibration images that they are held against.
 
-    Parts above ``threshold`` are not looked at, and neither are such calibration scores: a few defective parts prove no
-    drift, and among the good ones ranks are as likely as before. Scores are rounded to a part in a thousand, ties are
-    broken by chance with ``seed``: the state stays small however many parts pass, and the ranks exact.
+    Parts at or above ``threshold`` are not looked at, and neither are such calibration scores: a few defective parts
+    prove no drift, and among the others ranks are as likely as before. Scores, which are not negative, are rounded to a
+    part in a thousand, ties are broken by chance with ``seed``: the state stays small however many parts pass, and the
+    ranks exact.
     """
 
     threshold: float
@@ -54,8 +55,8 @@ class DriftWatch:
         return watch
 
     def feed(self, score: float) -> float:
-        """Take in the next part and tell the capital; a part above the threshold leaves it as it is."""
-        if score > self.threshold:
+        """Take in the next part and tell the capital; a part at or above the threshold leaves it as it is."""
+        if score >= self.threshold:
             return self.capital
         p = self._p_value(_rounded(score))
         self.parts += 1
@@ -109,6 +110,6 @@ def _waiting(parts: int) -> float:
 
 
 def _rounded(score: float) -> int:
-    """A whole number that grows with the score, in steps of a part in a thousand, whatever the scores are like."""
+    """A whole number that grows with the score, in steps of a part in a thousand, 0 below all."""
     mantissa, exponent = math.frexp(score)
     return (exponent << _MANTISSA_BITS) + math.floor(mantissa * (1 << _MANTISSA_BITS)) if score else -(1 << 30)

@@ -65,7 +65,7 @@ def audit(
 
 def _first_looks(samples: "list[Sample]", alpha: float, confidence: float) -> "Iterator[Finding]":
     from cobnut.data.photographs import take_photographs
-    from cobnut.data.split import content_hashes
+    from cobnut.data.split import content_hashes, split_samples
     from cobnut.data.twins import find_twins
     from cobnut.options import SplitOptions
     from cobnut.report.audit_page import photograph_findings, promise_finding, twin_findings
@@ -76,8 +76,13 @@ def _first_looks(samples: "list[Sample]", alpha: float, confidence: float) -> "I
         photographs = take_photographs(samples, lambda count: bar.advance(bar.task_ids[0], count))
     yield from twin_findings(twins)
     yield from photograph_findings(photographs)
-    different = set(content_hashes([sample for sample in samples if sample.split == "train"]).values())
-    yield from promise_finding(len(different), alpha, confidence, SplitOptions.model_validate({}).calibration)
+    hashes = content_hashes(samples)
+    dealt = split_samples(samples, SplitOptions.model_validate({}), 0, hashes)
+    calibrating = {hashes[sample.path] for sample in dealt if sample.split == "calibration"}
+    yield from promise_finding(len(calibrating), alpha, confidence)
+    unread = len(samples) - len(photographs)
+    if unread:
+        remark(f"{unread} images could not be read and were left out; `cobnut data` tells why")
 
 
 def _suspects(samples: "list[Sample]") -> "Iterator[Finding]":

@@ -113,16 +113,20 @@ def rollback(
 
     Example: cobnut rollback hazelnut.cobnut
     """
+    from cobnut.errors import BundleError
     from cobnut.runtime.bundle import read_manifest
     from cobnut.runtime.versions import roll_back, versions
 
-    present = read_manifest(bundle)
+    present = read_manifest(bundle) if list_versions else roll_back(bundle, to)
     if not list_versions:
-        present = roll_back(bundle, to)
         out.print(f"version {present.version} of {bundle} is the present one", markup=False)
     for version in versions(bundle) or [present.version]:
-        each = present if version == present.version else read_manifest(bundle, version)
-        out.print(f"{'→' if version == present.version else ' '} {_line(each)}", markup=False)
+        try:
+            each = present if version == present.version else read_manifest(bundle, version)
+        except BundleError as error:
+            out.print(f"  {version:>3}  {error}", markup=False)
+        else:
+            out.print(f"{'→' if version == present.version else ' '} {_line(each)}", markup=False)
 
 
 def _wanted(

@@ -38,13 +38,12 @@ def drift(
 
     Example: cobnut drift hazelnut.cobnut line1.jsonl --report drift.html
     """
-    from cobnut.runtime.bundle import read_manifest
     from cobnut.runtime.drift import watch_log
     from cobnut.runtime.logs import read_log
 
     check_target(report, "--report")
-    manifest, rows = read_manifest(bundle), read_log(log)
-    told = watch_log(manifest, rows, level)
+    manifest = options.open_inspector(bundle).manifest
+    told = watch_log(manifest, read_log(log), level)
     for sentence in told.sentences():
         out.print(sentence, markup=False)
     if report is not None:
@@ -54,7 +53,7 @@ def drift(
         with progress("drawing the report"):
             from cobnut.report.drift_page import write_drift_page
 
-            write_drift_page(told, manifest, rows, log.name, report)
+            write_drift_page(told, manifest, log.name, report)
         out.print(f"report   {report}", markup=False)
     if told.alarm is not None:
         raise typer.Exit(ALARM)

@@ -59,15 +59,17 @@ def inspect(
 
     Example: cobnut inspect hazelnut.cobnut incoming/ --out verdicts.csv --maps pictures/
     """
-    from cobnut.runtime.inspect import Inspector
+    from cobnut.errors import CobnutError
     from cobnut.runtime.judge_files import find_images, judge_files
     from cobnut.runtime.rows import check_format
 
     check_target(out_file, "--out")
     if out_file is not None:
         check_format(out_file)
+    if out_file is not None and log is not None and out_file.absolute() == log.absolute():
+        raise CobnutError(f"--out and --log both name {log}; give each its own file: --out is written anew each time")
     _refuse_among(images, maps)
-    inspector = Inspector(bundle)
+    inspector = options.open_inspector(bundle)
     found = find_images(images)
     counts = Counter[bool | None]()
     with _row_writer(out_file) as write, _log_writer(log, inspector) as keep, progress("judging") as bar:

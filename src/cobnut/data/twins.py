@@ -20,7 +20,7 @@ Likeness = Literal["copy", "near copy", "alike"]
 SIDE = 64
 # Root mean square difference of two fingerprints. Saving as JPEG again costs 0.005 to 0.03.
 NEAR_COPY = 0.03
-# «Alike» are two whose difference is under half of what is usual between an image and the one that is nearest to it.
+# Two are twins only when their difference is under half of what is usual between an image and its nearest.
 ALIKE_SHARE = 0.5
 _BLOCK = 512
 
@@ -52,17 +52,28 @@ def find_twins(samples: Sequence[Sample], on_progress: Callable[[int], None] = l
     """
     readable, prints = _fingerprints(samples, on_progress)
     hashes = content_hashes(readable)
+    by_content: defaultdict[str, list[Sample]] = defaultdict(list)
+    for sample in readable:
+        by_content[hashes[sample.path]].append(sample)
+    twins = [Twins(same[0], other, "copy", 0.0) for same in by_content.values() for other in same[1:]]
+    firsts = {same[0].path for same in by_content.values()}
+    kept = np.array([sample.path in firsts for sample in readable], bool)
+    return twins + _near_twins([s for s in readable if s.path in firsts], prints[kept])
+
+
+def _near_twins(samples: Sequence[Sample], prints: NDArray[np.float32]) -> list[Twins]:
+    """Pairs that stand out by their likeness among images that are no copies of each other."""
     nearest, close = _neighbours(prints)
     if len(nearest) < 2:
         return []
-    limit = max(NEAR_COPY, ALIKE_SHARE * float(np.median(nearest)))
-    twins = []
-    for (first, second), difference in close(limit).items():
-        a, b = readable[first], readable[second]
-        is_copy = hashes[a.path] == hashes[b.path]
-        likeness: Likeness = "copy" if is_copy else "near copy" if difference <= NEAR_COPY else "alike"
-        twins.append(Twins(a, b, likeness, difference))
-    return sorted(twins, key=lambda each: (each.likeness != "copy", each.difference, str(each.first.path)))
+    usual = float(np.median(nearest))
+    # where all parts lie still under a still camera, likeness proves nothing: a twin must stand out among them
+    near = min(NEAR_COPY, ALIKE_SHARE * usual)
+    pairs = sorted(close(ALIKE_SHARE * usual).items(), key=lambda pair: pair[1])
+    return [
+        Twins(samples[first], samples[second], "near copy" if difference <= near else "alike", difference)
+        for (first, second), difference in pairs
+    ]
 
 
 def fingerprint(path: Path) -> NDArray[np.float32]:

@@ -94,7 +94,7 @@ def duel(
     if not answers:
         raise DataError("none of the test images can be read; `cobnut data` tells why")
     is_defective, values = np.array(truth), np.array(answers, float)
-    has_both = 0 < is_defective.sum() < len(is_defective)
+    has_both = min(is_defective.sum(), (~is_defective).sum()) > 1
     right = (values[:, :, 1] > 0) == is_defective[:, None]
     return Duel(
         names=names,
@@ -108,15 +108,17 @@ def duel(
 def delong(first: NDArray[np.floating], second: NDArray[np.floating], is_defective: NDArray[np.bool_]) -> Ranking:
     """Compare two AUROCs on the same images (DeLong, DeLong & Clarke-Pearson, Biometrics 44, 1988).
 
-    Scores (images,) of both and the truth in. Where no image tells the two apart, the p-value is 1.
+    Scores (images,) of both and the truth in, two images of each kind at least. It is a test for many images: under ten
+    of either kind its p-value is a hint. Where every image tells the same, it is that of as many equal signs.
     """
     shares = [_shares(scores[~is_defective], scores[is_defective]) for scores in (first, second)]
     areas = [float(of_defective.mean()) for _, of_defective in shares]
-    variance = sum(float(np.var(a - b, ddof=1)) / len(a) if len(a) > 1 else 0.0 for a, b in zip(*shares, strict=True))
+    variance = sum(float(np.var(a - b, ddof=1)) / len(a) for a, b in zip(*shares, strict=True))
     difference, error = areas[0] - areas[1], sqrt(variance)
-    p_value = erfc(abs(difference) / error / sqrt(2)) if error > 0 else float(difference == 0)
-    reach = _Z95 * error
-    return Ranking(areas[0], areas[1], difference, (difference - reach, difference + reach), p_value)
+    of_equal_signs = 2.0 ** (1 - len(is_defective)) if difference else 1.0
+    p_value = erfc(abs(difference) / error / sqrt(2)) if error > 0 else of_equal_signs
+    low, high = (min(max(difference + side * _Z95 * error, -1.0), 1.0) for side in (-1, 1))
+    return Ranking(areas[0], areas[1], difference, (low, high), p_value)
 
 
 def _shares(good: NDArray[np.floating], defective: NDArray[np.floating]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -74,13 +74,14 @@ def photograph_findings(photographs: Sequence[Photograph]) -> Iterator[Finding]:
         )
 
 
-def promise_finding(good: int, alpha: float, confidence: float, share: float) -> Iterator[Finding]:
-    """Whether the good images suffice for a promise, when ``share`` of them calibrate."""
-    images, needed = int(good * share), images_needed(alpha, confidence)
+def promise_finding(images: int, alpha: float, confidence: float) -> Iterator[Finding]:
+    """Whether so many images, which would calibrate, suffice for a promise."""
+    needed = images_needed(alpha, confidence)
     if images < needed:
         least = round_up(least_promise(max(images, 1), confidence))
         yield Finding(
-            f"About {images} of {good} good images will calibrate; to promise alpha {alpha:g} takes {needed}.",
+            f"{words.count(images, 'good image')} would calibrate; to promise alpha {alpha:g}"
+            f"{f' with confidence {confidence:g}' if confidence else ''} takes {needed}.",
             f"Add {words.count(needed - images, 'good image')} for calibration (`cobnut calibrate`), or promise "
             f"alpha {least:g}.",
         )
@@ -91,7 +92,7 @@ def suspect_findings(suspects: Sequence[tuple[Sample, float]]) -> Iterator[Findi
     good = [(f"{value:.1f} deviations above", [sample]) for sample, value in suspects if not sample.is_defective]
     if good:
         yield Finding(
-            f"{words.count(len(good), 'good image')} that look defective to detectors that never saw them.",
+            f"{words.count(len(good), 'good image')} that look defective beside the others.",
             "Look at them: a defect among the good images teaches the detector to pass it.",
             good,
         )

@@ -1,9 +1,7 @@
 """The page of a log: whether the parts still are what the promise was made for."""
 
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
@@ -19,9 +17,9 @@ from cobnut.runtime.drift import Drift
 _PHOTOGRAPHS = {"brightness": "brightness, grey levels", "sharpness": "sharpness, grey levels"}
 
 
-def write_drift_page(drift: Drift, manifest: Manifest, rows: Sequence[dict[str, Any]], name: str, path: Path) -> None:
-    """Write the page of a log's ``rows`` and of what they tell to ``path``, whole or not at all."""
-    judged = [row for row in rows if row["score"] is not None]
+def write_drift_page(drift: Drift, manifest: Manifest, name: str, path: Path) -> None:
+    """Write the page of what a log tells to ``path``, whole or not at all."""
+    judged = drift.rows
     plots = [plot_parts([float(row["score"]) for row in judged], "scores", "score", manifest.threshold)]
     for figure, label in _PHOTOGRAPHS.items():
         told = [float(row[figure]) for row in judged if row.get(figure)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cobnut.calibration.conformal import beta_promise
+from cobnut.calibration.conformal import beta_promise, round_up
 from cobnut.options import Options
 from cobnut.report.words import THIN, amount, count, day, duration, percent
 from cobnut.runtime.bundle import Manifest
@@ -34,7 +34,7 @@ def option_values(options: Options, prefix: str = "") -> Iterator[OptionRow]:
 def decision_text(manifest: Manifest) -> str:
     """When a part is rejected, in one sentence."""
     area = manifest.recipe.score.least_area
-    where = f"more than {_area(area)} of the image lies" if isinstance(area, float) and area else "any pixel lies"
+    where = f"more than {_exactly(area)} of the image lies" if isinstance(area, float) and area else "any pixel lies"
     return f"A part is rejected when {where} above the threshold of {amount(manifest.threshold)} in its anomaly map."
 
 
@@ -55,11 +55,11 @@ def promise_text(manifest: Manifest) -> str:
     calibration, scores = manifest.recipe.calibration, np.array(manifest.calibration_scores)
     assert isinstance(calibration.alpha, float)
     above = int((scores > manifest.threshold).sum())
-    at_most = f"at most {percent(calibration.alpha)} of good parts are rejected"
+    at_most = f"at most {_exactly(calibration.alpha)} of good parts are rejected"
     like = "as long as they are like the calibration images"
     if calibration.confidence:
-        return f"With {percent(calibration.confidence)} confidence, {at_most}, {like}."
-    worst = percent(beta_promise(len(scores), above, 0.95))
+        return f"With {_exactly(calibration.confidence)} confidence, {at_most}, {like}."
+    worst = _exactly(round_up(beta_promise(len(scores), above, 0.95)))
     return (
         f"On average {at_most}, {like}. So few images leave some luck in it: with 95{THIN}% confidence, this very "
         f"threshold rejects at most {worst}."
@@ -74,7 +74,7 @@ def choice_text(manifest: Manifest) -> str:
     if manifest.recipe.calibration.method == "conformal":
         return _ranked_text(manifest, choice)
     names = {"q": "percentile", "least_area": "least area"}
-    values = {"q": f"{choice.get('q', 0):g}", "least_area": _area(choice.get("least_area", 0.0))}
+    values = {"q": f"{choice.get('q', 0):g}", "least_area": _exactly(choice.get("least_area", 0.0))}
     chosen = " and ".join(f"the {names[key]} ({values[key]})" for key in names if asked.get(key) == "auto")
     chosen = chosen or "the options"
     were = "were" if " and " in chosen else "was"
@@ -91,7 +91,7 @@ def choice_text(manifest: Manifest) -> str:
 def _ranked_text(manifest: Manifest, choice: dict[str, float]) -> str:
     score = manifest.recipe.score
     side, least = score.smoothing, score.least_area
-    area = _area(least) if isinstance(least, float) else least
+    area = _exactly(least) if isinstance(least, float) else least
     place = "told in multiples of what is usual at each place" if score.normalise == "place" else "told as it is"
     return (
         f"The error «{score.error}», {place}, averaged over {side} × {side} places of the map and judged by the least "
@@ -120,8 +120,8 @@ def fact_rows(manifest: Manifest, ms_per_image: float, seconds: float) -> Iterat
     yield "Software", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
 
 
-def _area(value: float) -> str:
-    """A share of the image as exact percents, «0.05 %»: it was set, not measured."""
+def _exactly(value: float) -> str:
+    """A share as exact percents, «0.83 %»: it was set or promised, and rounding it would make it another."""
     return f"{100 * value:g}{THIN}%"
 
 

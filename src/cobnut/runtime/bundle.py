@@ -86,10 +86,13 @@ def read_manifest(bundle: Path, version: int | None = None) -> Manifest:
     Raises :class:`BundleError` when anything is missing, damaged, altered, or written by a newer Cobnut.
     """
     path = bundle / MANIFEST if version is None else version_path(bundle, version)
-    _check_bundle(bundle)
+    if version is None or not path.is_file():
+        _check_bundle(bundle)
     if not path.is_file():
         raise BundleError(f"{bundle}: has no version {version}; `cobnut rollback {bundle} --list` shows them")
     manifest = _parse(bundle, path)
+    if version is not None and manifest.version != version:
+        raise BundleError(f"{path}: holds version {manifest.version}; fetch the bundle again from where it was made")
     for name, expected in manifest.files.items():
         _check_file(bundle, name, expected)
     if MODEL not in manifest.files:

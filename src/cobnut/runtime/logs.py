@@ -2,18 +2,21 @@
 
 import csv
 import json
+import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from cobnut.errors import DataError, require_extra
 from cobnut.files import make_folder
 from cobnut.runtime.judge_files import Row, find_images
 
 ENDINGS = (".jsonl", ".csv", ".parquet")
+_NUMBERS = {"score", "threshold", "p_value", "brightness", "sharpness"}
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -25,30 +28,46 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         raise DataError(f"{path}: no such log; `cobnut inspect … --log {path}` writes one")
     try:
         rows = list(_READERS[path.suffix.lower()](path))
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, csv.Error) as error:
         raise DataError(f"{path}: is no log of Cobnut's ({' '.join(str(error).split())[:100]})") from None
-    if rows and not {"path", "score"} <= rows[0].keys():
-        raise DataError(f"{path}: has no columns path and score; name a file that `cobnut inspect` wrote")
-    return rows
+    return [_checked(row, f"{path}: row {number}") for number, row in enumerate(rows, start=1)]
+
+
+def _checked(row: dict[str, Any], place: str) -> dict[str, Any]:
+    """A row whose values are of the kind that its readers count on."""
+    if not {"path", "score"} <= row.keys():
+        raise DataError(f"{place} has no path and score; name a file that `cobnut inspect` wrote")
+    if not isinstance(row["path"], str):
+        raise DataError(f"{place} names no image ({row['path']!r}); name a file that `cobnut inspect` wrote")
+    for name in ("score", "threshold", "brightness", "sharpness", "version"):
+        value = row.get(name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if value is not None and not is_number:
+            raise DataError(f"{place}: {name} = {value!r} is no number; name a file that `cobnut inspect` wrote")
+    return row
 
 
 @contextmanager
 def append_log(path: Path, version: int) -> Iterator[Callable[[Row], None]]:
     """A function that appends a row to the log ``path``, with the time and the bundle's version; each is there at once.
 
-    A line that a killed run left unfinished is cut off first. Raises :class:`CobnutError` when it is no log.
+    A line that a killed run left unfinished is cut off first. Raises :class:`CobnutError` when it is no log, or another
+    inspection is writing to it.
     """
     if path.suffix.lower() != ".jsonl":
         raise DataError(f"--log {path}: a log grows line by line; name a .jsonl file")
     make_folder(path.absolute().parent)
-    if path.is_file():
-        read_log(path)
-        _cut_unfinished(path)
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        _hold(file, path)
+        _mend_end(path)
 
         def write(row: Row) -> None:
             moment = datetime.now(UTC).isoformat(timespec="milliseconds")
-            print(json.dumps({"time": moment, "version": version, **asdict(row)}, ensure_ascii=False), file=file)
+            place = os.path.abspath(row.path)  # noqa: PTH100 - a log outlives the folder that it was begun in
+            print(
+                json.dumps({"time": moment, "version": version, **asdict(row), "path": place}, ensure_ascii=False),
+                file=file,
+            )
             file.flush()
 
         yield write
@@ -65,27 +84,55 @@ def images_of(places: Sequence[Path]) -> list[Path]:
     return list(paths)
 
 
-def _cut_unfinished(path: Path) -> None:
+def _hold(file: TextIO, path: Path) -> None:
+    """Keep other inspections out of a log; where the system has no such locks, trust that there is none."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise DataError(f"{path}: another inspection writes to this log; wait for it, or name another") from None
+
+
+def _mend_end(path: Path) -> None:
+    """Make a log end with a whole line: complete its last row, or cut off what a killed run left of one."""
+    rows, content = read_log(path), path.read_bytes()
+    end = content.rpartition(b"\n")[2]
+    if not end:
+        return
+    try:
+        is_row = isinstance(json.loads(end), dict)
+    except ValueError:
+        is_row = False
+    if not is_row and not rows:
+        raise DataError(f"{path}: is no log of Cobnut's; name another file, it will not be overwritten")
     with path.open("rb+") as file:
-        content = file.read()
-        file.truncate(content.rfind(b"\n") + 1)
+        file.seek(0, 2) if is_row else file.truncate(len(content) - len(end))
+        file.write(b"\n" if is_row else b"")
 
 
 def _read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    *lines, end = path.read_bytes().decode("utf-8").split("\n")
     for line in lines:
-        if line.endswith("\n"):
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError("a line is not a row")
-            yield row
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            raise ValueError("a line is not a row")
+        yield row
+    try:
+        row = json.loads(end)
+    except ValueError:  # cut off, or nothing: a whole line ends with a newline
+        return
+    if isinstance(row, dict):
+        yield row
 
 
 def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
-            numbers = {name: float(row[name]) if row.get(name) else None for name in ("score", "threshold", "p_value")}
-            yield {**row, **numbers, "is_defective": row.get("is_defective") == "True"}
+            numbers = {name: float(row[name]) if row[name] else None for name in _NUMBERS & row.keys()}
+            yield {**row, **numbers}
 
 
 def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The calibrations of a bundle: a new one is a new version, the old ones are kept, and there is a way back."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,24 +28,26 @@ def calibrate(
     """
     inspector = Inspector(bundle)
     manifest = inspector.manifest
-    different = _unseen(manifest, images)
-    verdicts = []
+    different, wanted = _unseen(manifest, images), options or manifest.recipe.calibration
+    scores, maps = [], []
     for answer in inspector.inspect_files(different.values()):
         on_progress(1)
         if isinstance(answer, ImageError):
             raise DataError(f"{answer}; calibrate without it")
-        verdicts.append(answer)
-    scores = np.array([verdict.score for verdict in verdicts], np.float32)
-    settled = settle(options or manifest.recipe.calibration, len(scores))
-    decision = decide(settled, np.stack([verdict.anomaly_map for verdict in verdicts]), scores)
+        scores.append(answer.score)
+        # a promise needs no more of a map than its highest value
+        maps.append(answer.anomaly_map if wanted.method == "percentile" else answer.anomaly_map.max(keepdims=True))
+    settled = settle(wanted, len(scores))
+    decision = decide(settled, np.stack(maps), np.array(scores, np.float32))
     made = manifest.model_copy(
         update={
-            "version": max(versions(bundle), default=1) + 1,
+            "version": max([manifest.version, *versions(bundle)]) + 1,
             "calibrated": datetime.now(UTC).isoformat(timespec="seconds"),
+            "asked": {**manifest.asked, "alpha": wanted.alpha},
             "recipe": manifest.recipe.model_copy(update={"calibration": settled}),
             "threshold": decision.threshold,
             "level": decision.level,
-            "calibration_scores": [float(score) for score in scores],
+            "calibration_scores": scores,
             "fingerprint": {**manifest.fingerprint, "calibration": sorted(different)},
         }
     )
@@ -59,7 +62,15 @@ def roll_back(bundle: Path, version: int | None = None) -> Manifest:
 
     Raises :class:`BundleError` when there is no such version.
     """
-    present = read_manifest(bundle)
+    try:
+        present = read_manifest(bundle)
+    except BundleError:
+        if version is None or not version_path(bundle, version).is_file():
+            raise
+        # its present record is damaged: any version that is whole may take its place
+        chosen = read_manifest(bundle, version)
+        write_record(chosen, bundle / MANIFEST)
+        return chosen
     if version is None:
         earlier = [each for each in versions(bundle) if each < present.version]
         if not earlier:
@@ -73,7 +84,8 @@ def roll_back(bundle: Path, version: int | None = None) -> Manifest:
 
 def versions(bundle: Path) -> list[int]:
     """The versions that are kept, in their order; a bundle that was never calibrated anew keeps none."""
-    return sorted(int(path.stem) for path in (bundle / HISTORY).glob("[0-9]*.json"))
+    names = (path.stem for path in (bundle / HISTORY).glob("*.json"))
+    return sorted(int(name) for name in names if re.fullmatch(r"[0-9]{4,}", name))
 
 
 def _keep(bundle: Path, manifest: Manifest) -> None:

@@ -69,22 +69,24 @@ def choose(
 
     First the view of the errors — kind, smoothing and normalisation — by how well it ranks synthetic defects, at least
     ``fewest`` a fold, above good validation images, on average over their ``folds``; then what makes it a decision
-    (:func:`prove`), by the last fold. Training images tell which error is usual where.
+    (:func:`prove`), by all folds together. Training images tell which error is usual where.
     """
     if "auto" not in recipe.automatic().values():
         fixed: View = (0, recipe.score.smoothing, recipe.score.normalise)
         _show(detector, fixed, None if fixed[2] == "none" else _build_errors(detector)(train[:USUAL_IMAGES]))
         return recipe, None
     found: dict[View, list[float]] = {view: [] for view in _views(detector, recipe)}
+    seen: list[tuple[Tensor | None, Tensor, Tensor]] = []
     for validation in folds:
         errors = _build_errors(detector)
         usual = errors(train[:USUAL_IMAGES]) if recipe.score.normalise != "none" else None
         good, spoilt = (errors(images) for images in spoil(recipe, validation, fewest))
+        seen.append((usual, good, spoilt))
         for view, rankings in found.items():
             rankings.append(_ranking(_show(detector, view, usual), good, spoilt))
     best = max(found, key=lambda view: sum(found[view]))
-    shown = _show(detector, best, usual)
-    choice = prove(recipe, shown(good).numpy(), shown(spoilt).numpy()).choice
+    maps = [[_show(detector, best, usual)(each).numpy() for each in (good, spoilt)] for usual, good, spoilt in seen]
+    choice = prove(recipe, *(np.concatenate(each) for each in zip(*maps, strict=True))).choice
     detector.least_area = choice.least_area
     return _resolved(recipe, detector.kinds, best, choice), choice
 

@@ -1,4 +1,4 @@
-"""Good images that look defective, and defective ones that look good: each judged by what it did not help to make."""
+"""Good images that look defective, and defective ones that look good: judged by prototypes that they did not make."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,8 +37,9 @@ class Suspect:
 def find_suspects(samples: Sequence[Sample], on_progress: Callable[[int], None] = lambda _: None) -> list[Suspect]:
     """The images that look other than they are called, the most suspicious first.
 
-    Good images are judged fold by fold by prototypes of the others' features, so none vouches for itself; defective
-    ones by the mean over the folds. Copies share a fold. Images that cannot be read are left out.
+    Good images are judged fold by fold by prototypes of the others' features, so none is its own prototype; defective
+    ones by the mean over the folds. Only the scale of the features comes from all. Copies share a fold. Images that
+    cannot be read are left out.
     """
     recipe = read_recipe("feature", [f"image.size={SIDE}", "image.follow=false", f"network.prototypes={_PROTOTYPES}"])
     network = build_network(recipe).eval()

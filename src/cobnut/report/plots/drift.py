@@ -20,6 +20,7 @@ def plot_evidence(capitals: Sequence[float], needed: float, alarm: int | None) -
         if alarm:
             axes.axvline(alarm, color=DEFECTIVE, linewidth=0.8)
         axes.set(yscale="log", xlabel="watched parts", ylabel="evidence of drift")
+        axes.set_xlim(0, max(len(capitals), 1) + 1)
         axes.set_ylim(top=max(3 * needed, 1.5 * max(capitals, default=1.0)))
 
     return draw_svg("evidence", (7.2, 2.6), draw, "Evidence of drift, part by part, against the level of the alarm")
