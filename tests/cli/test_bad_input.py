@@ -209,7 +209,10 @@ def test_a_mistake_is_told_in_one_line(place: Path, run: Callable[..., Run], wor
 
 USAGE: list[tuple[list[str], str]] = [
     (["trian"], "No such command 'trian'"),
-    (["trian"], "valid are demo, train, evaluate, inspect, study, tune, data, parts, download, recipes"),
+    (
+        ["trian"],
+        "valid are demo, train, evaluate, compare, inspect, calibrate, replay, rollback, drift, study, tune, data, parts",
+    ),
     (["train", "parts"], "Missing option '--out'"),
     (["train", "parts", "--out", "x", "--epochs", "3"], "No such option"),
     (

@@ -138,6 +138,7 @@ def test_inspect_logs_and_drift_draws_it(run: Callable[..., Run], bundle: Path, 
     assert done.code == 0, done.err
     assert "12 parts were judged by version 1" in done.out
     assert report.read_text(encoding="utf-8").count("<svg") == 4
+    assert "mathdefault" not in report.read_text(encoding="utf-8")
     same = run("inspect", bundle, parts / "test" / "good", "--log", log, "--out", log)
     assert same.code == 2
     assert "--out and --log both name" in same.err

@@ -12,6 +12,8 @@ def plot_evidence(capitals: Sequence[float], needed: float, alarm: int | None) -
     """The capital of the bet against «nothing drifts» after each watched part, and where it is an alarm."""
 
     def draw(figure: Any) -> None:
+        from matplotlib.ticker import FuncFormatter, NullFormatter
+
         axes = figure.subplots()
         parts = np.arange(1, len(capitals) + 1)
         axes.plot(parts, np.maximum(capitals, 1e-3), color=DEFECTIVE if alarm else GOOD)
@@ -20,6 +22,8 @@ def plot_evidence(capitals: Sequence[float], needed: float, alarm: int | None) -
         if alarm:
             axes.axvline(alarm, color=DEFECTIVE, linewidth=0.8)
         axes.set(yscale="log", xlabel="watched parts", ylabel="evidence of drift")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xlim(0, max(len(capitals), 1) + 1)
         axes.set_ylim(top=max(3 * needed, 1.5 * max(capitals, default=1.0)))
 
