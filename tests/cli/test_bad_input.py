@@ -211,7 +211,7 @@ USAGE: list[tuple[list[str], str]] = [
     (["trian"], "No such command 'trian'"),
     (
         ["trian"],
-        "valid are demo, train, evaluate, compare, inspect, calibrate, replay, rollback, drift, study, tune, data, parts",
+        "valid are demo, train, evaluate, compare, inspect, calibrate, replay, rollback, drift, study, tune, data",
     ),
     (["train", "parts"], "Missing option '--out'"),
     (["train", "parts", "--out", "x", "--epochs", "3"], "No such option"),

@@ -22,8 +22,8 @@ class Drift:
     """The capital after each watched part of the log, and what came of it.
 
     ``rows`` are those that this version wrote, ``promised`` is the share of good parts that it rejects at most.
-    ``alarm`` counts the watched parts up to the alarm; ``None``: there was none. ``is_rising`` tells of the scores up to
-    it, or to the end. ``changes`` tells what changed in the photographs, in words.
+    ``alarm`` counts the watched parts up to the alarm; ``None``: there was none. ``is_rising`` tells of the scores up
+    to it, or to the end. ``changes`` tells what changed in the photographs, in words.
     """
 
     version: int
