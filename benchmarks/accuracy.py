@@ -35,6 +35,7 @@ from cobnut.models.scores import smooth
 from cobnut.recipe import read_recipe
 from cobnut.records import Sample
 from cobnut.runtime.bundle import WEIGHTS, Manifest
+from cobnut.runtime.inspect import Inspector
 from cobnut.training.engine import Engine
 from cobnut.training.train import train
 
@@ -59,7 +60,8 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--keep", type=Path, help="a file of JSON lines to keep figures in, and to go on from")
     options = parser.parse_args()
-    rows = [json.loads(line) for line in options.keep.read_text().splitlines()] if _is_file(options.keep) else []
+    is_begun = options.keep is not None and options.keep.is_file()
+    rows = [json.loads(line) for line in options.keep.read_text().splitlines()] if is_begun else []
     done = {(row["data"], row["seed"]) for row in rows}
     for data, seed in ((data, seed) for data in options.data for seed in range(options.seeds)):
         if (data.name, seed) in done:
@@ -87,7 +89,7 @@ def measure(samples: list[Sample], settings: list[str], seed: int) -> Iterator[t
         bundle, started = Path(folder) / "bundle", time.perf_counter()
         manifest = train(samples, read_recipe("feature", settings, seed), bundle, loggers=())
         seconds = time.perf_counter() - started
-        evaluation = evaluate(bundle, samples, "")
+        evaluation = evaluate(Inspector(bundle), samples, "")
         figures = {name: evaluation.figures[name] for name in ("image_auroc", "pixel_auroc", "pro", "false_alarm_rate")}
         yield "feature", {**figures, "seconds": seconds, "milliseconds": evaluation.ms_per_image}
         test = [each.sample for each in evaluation.judged]
@@ -103,11 +105,8 @@ def measure(samples: list[Sample], settings: list[str], seed: int) -> Iterator[t
 
 def judge(maps: NDArray[np.float32], test: list[Sample]) -> dict[str, float | None]:
     """Image AUROC of the maps' highest values, and the pixel figures of the maps."""
-    scores, truth, pixels = (
-        maps.reshape(len(maps), -1).max(axis=1),
-        np.array([s.is_defective for s in test]),
-        PixelScores(),
-    )
+    scores, truth = maps.reshape(len(maps), -1).max(axis=1), np.array([sample.is_defective for sample in test])
+    pixels = PixelScores()
     for values, sample in zip(maps, test, strict=True):
         if sample.mask_path is not None:
             pixels.add(values, read_mask(sample.mask_path), sample.defect_type)
@@ -161,10 +160,6 @@ def _cell(values: list[float], name: str) -> str:
     digits = 0 if name in ("seconds", "milliseconds") else 3
     low, mean, high = (f"{value:.{digits}f}" for value in (min(values), float(np.mean(values)), max(values)))
     return mean if low == high else f"{mean} ({low}–{high})"
-
-
-def _is_file(path: Path | None) -> bool:
-    return path is not None and path.is_file()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from cobnut.data.audit import audit
 from cobnut.data.layouts import read_dataset
 from cobnut.evaluation.evaluate import evaluate
 from cobnut.recipe import read_recipe
+from cobnut.runtime.inspect import Inspector
 from cobnut.training.train import train
 
 pytestmark = pytest.mark.real
@@ -43,7 +44,7 @@ def test_a_small_autoencoder_tells_hazelnuts_apart_and_holds_good_ones_out(real_
     recipe = read_recipe("cae", ["image.size=64", "training.epochs=60"])
     manifest = train(samples, recipe, tmp_path / "hazelnut.cobnut")
     assert len(manifest.fingerprint["test"]) >= 5
-    evaluation = evaluate(tmp_path / "hazelnut.cobnut", samples, "hazelnut")
+    evaluation = evaluate(Inspector(tmp_path / "hazelnut.cobnut"), samples, "hazelnut")
     assert evaluation.confusion.good == 2 + len(manifest.fingerprint["test"])
     auroc = evaluation.figures["image_auroc"]
     assert auroc is not None

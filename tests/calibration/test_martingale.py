@@ -1,11 +1,10 @@
-"""Drift raises an alarm soon, and nothing else does: by simulation, and by the state that survives."""
+"""Drift raises an alarm soon, and nothing else does: by simulation."""
 
-import json
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
@@ -23,9 +22,7 @@ def usual(random: np.random.Generator, count: int) -> NDArray[np.float64]:
 def highest(random: np.random.Generator, stream: NDArray[np.float64], calibration: int = 60) -> float:
     scores = usual(random, calibration)
     watch = DriftWatch.beside(scores, float(np.sort(scores)[-3]), seed=int(random.integers(1 << 30)))
-    for score in stream:
-        watch.feed(float(score))
-    return watch.highest
+    return max((watch.feed(float(score)) or 0.0 for score in stream), default=0.0)
 
 
 def delay(random: np.random.Generator, draw: Draw, before: int = 200, most: int = 2000) -> int:
@@ -35,7 +32,7 @@ def delay(random: np.random.Generator, draw: Draw, before: int = 200, most: int 
     for score in usual(random, before):
         watch.feed(float(score))
     for number, score in enumerate(draw(random, most), start=1):
-        if watch.feed(float(score)) >= alarm_at(LEVEL):
+        if (watch.feed(float(score)) or 0.0) >= alarm_at(LEVEL):
             return number
     return most
 
@@ -52,9 +49,7 @@ def test_ties_even_at_the_threshold_make_no_alarm_likelier(levels: int) -> None:
     for _ in range(300):
         scores = np.floor(levels * random.random(360)) / levels
         watch = DriftWatch.beside(scores[:60], float(np.sort(scores[:60])[-3]), seed=int(random.integers(1 << 30)))
-        for score in scores[60:]:
-            watch.feed(float(score))
-        alarms += watch.highest >= alarm_at(LEVEL)
+        alarms += max(watch.feed(float(score)) or 0.0 for score in scores[60:]) >= alarm_at(LEVEL)
     assert alarms <= stats.binom.ppf(0.999, 300, LEVEL)
 
 
@@ -90,22 +85,9 @@ def test_the_direction_is_told() -> None:
     for factor, is_rising in ((1.4, True), (0.6, False)):
         scores = usual(random, 60)
         watch = DriftWatch.beside(scores, 100.0)
-        for score in factor * usual(random, 100):
-            watch.feed(float(score))
-        assert watch.capital > alarm_at(LEVEL)
+        capitals = [watch.feed(float(score)) or 0.0 for score in factor * usual(random, 100)]
+        assert capitals[-1] > alarm_at(LEVEL)
         assert watch.is_rising == is_rising
-
-
-@settings(deadline=None)
-@given(scores=st.lists(st.floats(0.001, 3.0), min_size=2, max_size=30), cut=st.integers(0, 30))
-def test_the_state_survives_a_restart(scores: list[float], cut: int) -> None:
-    whole, broken = (DriftWatch.beside([0.5, 1.0, 1.5, 2.0], 2.5) for _ in range(2))
-    for number, score in enumerate(scores):
-        whole.feed(score)
-        if number == cut:
-            broken = DriftWatch.from_dict(json.loads(json.dumps(broken.as_dict())))
-        broken.feed(score)
-    assert broken == whole
 
 
 @given(a=st.floats(0, 1e6), b=st.floats(0, 1e6))

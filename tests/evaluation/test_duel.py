@@ -13,7 +13,6 @@ from sklearn.metrics import roc_auc_score
 
 from cobnut.errors import DataError
 from cobnut.evaluation.duel import delong, duel
-from cobnut.options import CalibrationOptions
 from cobnut.records import Sample
 from cobnut.runtime.inspect import Inspector
 from cobnut.runtime.versions import calibrate
@@ -68,7 +67,9 @@ def loose(bundle: Path, tmp_path: Path, samples: list[Sample]) -> Path:
     """The bundle with a threshold that rejects about half of the good parts."""
     copy = Path(shutil.copytree(bundle, tmp_path / "loose.cobnut"))
     calibrate(
-        copy, [s.path for s in samples if s.split == "test" and not s.is_defective], CalibrationOptions(alpha=0.5)
+        copy,
+        [s.path for s in samples if s.split == "test" and not s.is_defective],
+        {"method": "conformal", "alpha": 0.5},
     )
     return copy
 

@@ -24,7 +24,7 @@ CONTRACT = (
 
 @pytest.fixture(scope="module")
 def evaluation(bundle: Path, samples: list[Sample]) -> Evaluation:
-    return evaluate(bundle, samples, "parts")
+    return evaluate(Inspector(bundle), samples, "parts")
 
 
 def test_the_keys_of_the_contract_are_there(evaluation: Evaluation) -> None:
@@ -65,7 +65,7 @@ def test_every_figure_lies_in_its_interval(evaluation: Evaluation) -> None:
 def test_the_same_evaluation_twice_gives_the_same_figures(
     evaluation: Evaluation, bundle: Path, samples: list[Sample]
 ) -> None:
-    first, second = evaluation.as_dict(), evaluate(bundle, samples[::-1], "parts").as_dict()
+    first, second = evaluation.as_dict(), evaluate(Inspector(bundle), samples[::-1], "parts").as_dict()
     for figures in (first, second):
         for timed in ("seconds", "ms_per_image"):
             figures.pop(timed)
@@ -73,7 +73,7 @@ def test_the_same_evaluation_twice_gives_the_same_figures(
 
 
 def test_without_defective_images_their_figures_are_none(bundle: Path, samples: list[Sample]) -> None:
-    figures = evaluate(bundle, [sample for sample in samples if not sample.is_defective], "parts").as_dict()
+    figures = evaluate(Inspector(bundle), [sample for sample in samples if not sample.is_defective], "parts").as_dict()
     for name in ("image_auroc", "image_ap", "recall", "miss_rate", "pixel_auroc", "pro"):
         assert figures[name] is None
     assert figures["false_alarm_rate"] is not None
@@ -83,7 +83,7 @@ def test_without_defective_images_their_figures_are_none(bundle: Path, samples: 
 def test_images_without_a_mask_count_for_the_image_figures_only(bundle: Path, parts: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(parts, tmp_path / "parts"))
     shutil.rmtree(root / "ground_truth" / "print")
-    evaluation = evaluate(bundle, read_dataset(root), "parts")
+    evaluation = evaluate(Inspector(bundle), read_dataset(root), "parts")
     assert evaluation.per_type["print"].count == 2
     assert evaluation.per_type["print"].drawn == 0
     assert evaluation.per_type["print"].figures["pro"] is None
@@ -95,7 +95,7 @@ def test_damaged_images_and_masks_are_left_out_and_told(bundle: Path, parts: Pat
     root = Path(shutil.copytree(parts, tmp_path / "parts"))
     (root / "test" / "hole" / "000.png").write_bytes(b"broken")
     (root / "ground_truth" / "print" / "000_mask.png").write_bytes(b"broken")
-    evaluation = evaluate(bundle, read_dataset(root), "parts")
+    evaluation = evaluate(Inspector(bundle), read_dataset(root), "parts")
     assert evaluation.per_type["hole"].count == 1
     assert evaluation.per_type["print"].drawn == 1
     assert len(evaluation.unreadable) == 2
@@ -109,26 +109,26 @@ def test_a_test_image_that_trained_is_refused_unless_leaks_are_allowed(
     leaked = next(path for path in (root / "train" / "good").iterdir() if hash_file(path) == trained)
     shutil.copy(leaked, root / "test" / "good" / "leaked.png")
     with pytest.raises(DataError, match="has seen this test image while it was made .1 such"):
-        evaluate(bundle, read_dataset(root), "parts")
-    assert evaluate(bundle, read_dataset(root), "parts", allow_leaks=True).confusion.good > 6
+        evaluate(Inspector(bundle), read_dataset(root), "parts")
+    assert evaluate(Inspector(bundle), read_dataset(root), "parts", allow_leaks=True).confusion.good > 6
 
 
 def test_good_images_that_the_detector_has_not_seen_are_judged(bundle: Path, parts: Path, tmp_path: Path) -> None:
     shutil.copytree(parts / "test" / "good", tmp_path / "new")
-    evaluation = evaluate(bundle, read_dataset(good=tmp_path / "new"), "new")
+    evaluation = evaluate(Inspector(bundle), read_dataset(good=tmp_path / "new"), "new")
     assert (evaluation.confusion.good, evaluation.held_out) == (6, 0)
 
 
 def test_a_copy_of_an_image_is_judged_once(bundle: Path, parts: Path, tmp_path: Path, evaluation: Evaluation) -> None:
     root = Path(shutil.copytree(parts, tmp_path / "parts"))
     shutil.copy(root / "test" / "good" / "000.png", root / "test" / "good" / "copy.png")
-    assert evaluate(bundle, read_dataset(root), "parts").confusion == evaluation.confusion
+    assert evaluate(Inspector(bundle), read_dataset(root), "parts").confusion == evaluation.confusion
 
 
 def test_a_mask_of_another_size_is_left_out_and_told(bundle: Path, parts: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(parts, tmp_path / "parts"))
     Image.fromarray(np.full((32, 100), 255, np.uint8)).save(root / "ground_truth" / "hole" / "000_mask.png")
-    evaluation = evaluate(bundle, read_dataset(root), "parts")
+    evaluation = evaluate(Inspector(bundle), read_dataset(root), "parts")
     assert evaluation.per_type["hole"].drawn == 1
     assert "is 100 × 32 pixels, its image 64 × 64" in evaluation.unreadable[0]
 
@@ -137,4 +137,4 @@ def test_without_a_test_image_there_is_nothing_to_evaluate(bundle: Path, samples
     trained = set(read_manifest(bundle).fingerprint["train"])
     seen = [sample for sample in samples if hash_file(sample.path) in trained]
     with pytest.raises(DataError, match="there is no test image"):
-        evaluate(bundle, seen, "good")
+        evaluate(Inspector(bundle), seen, "good")

@@ -33,13 +33,19 @@ def test_with_confidence_the_promise_is_for_this_very_set(promised: Manifest) ->
     assert promise_text(sure).startswith("With 95\u202f% confidence, at most 10\u202f% of good parts are rejected")
 
 
-def test_the_choice_names_error_place_smoothing_and_area(promised: Manifest) -> None:
-    text = choice_text(promised)
+def test_what_was_chosen_is_named_and_what_was_fixed_is_not(promised: Manifest) -> None:
+    asked = dict.fromkeys(("error", "normalise", "smoothing", "least_area"), "auto")
+    text = choice_text(promised.model_copy(update={"asked": asked}))
+    fixed = choice_text(promised.model_copy(update={"asked": {"normalise": "auto"}}))
+    assert "usual at their place" in fixed
+    assert "squared" not in fixed
+    assert "3 × 3" not in fixed
+    assert "finds" not in fixed
     for part in (
         "squared",
-        "multiples of what is usual at each place",
+        "multiples of what is usual at their place",
         "3 × 3 places",
         "0.1\u202f%",
-        "finds 75\u202f%",
+        "75\u202f% of them are found",
     ):
         assert part in text

@@ -9,7 +9,6 @@ import pytest
 from cobnut.calibration.conformal import conformal_threshold
 from cobnut.data.sample_parts import write_sample_parts
 from cobnut.errors import BundleError, CobnutError, DataError
-from cobnut.options import CalibrationOptions
 from cobnut.records import Sample, Verdict
 from cobnut.runtime.bundle import read_manifest
 from cobnut.runtime.inspect import Inspector
@@ -31,7 +30,7 @@ def copy(bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle, tmp_path / "copy.cobnut"))
 
 
-PROMISED = CalibrationOptions(alpha=0.1)
+PROMISED = {"method": "conformal", "alpha": 0.1}
 
 
 def test_a_new_calibration_is_a_new_version_with_its_own_threshold(copy: Path, fresh: list[Path]) -> None:
@@ -41,7 +40,7 @@ def test_a_new_calibration_is_a_new_version_with_its_own_threshold(copy: Path, f
     assert (before.version, made.version, versions(copy)) == (1, 2, [1, 2])
     scores = [v.score for v in Inspector(copy).inspect_files(fresh) if isinstance(v, Verdict)]
     assert made.threshold == conformal_threshold(np.array(scores), 0.1)
-    assert made.recipe.calibration == PROMISED
+    assert (made.recipe.calibration.method, made.recipe.calibration.alpha) == tuple(PROMISED.values())
     assert len(made.fingerprint["calibration"]) == len(fresh)
     assert read_manifest(copy, 1) == before
 
@@ -59,8 +58,8 @@ def test_there_is_a_way_back_and_forth(copy: Path, fresh: list[Path]) -> None:
 
 def test_what_was_asked_for_is_asked_for_again(copy: Path, fresh: list[Path]) -> None:
     calibrate(copy, fresh, PROMISED)
-    assert calibrate(copy, fresh).recipe.calibration.alpha == PROMISED.alpha
-    assert read_manifest(copy).asked["alpha"] == PROMISED.alpha
+    assert calibrate(copy, fresh).recipe.calibration.alpha == PROMISED["alpha"]
+    assert read_manifest(copy).asked["alpha"] == PROMISED["alpha"]
 
 
 def test_a_damaged_record_can_be_rolled_back_and_odd_files_do_no_harm(copy: Path, fresh: list[Path]) -> None:
@@ -101,7 +100,7 @@ def test_what_cannot_be_calibrated_leaves_the_bundle_as_it_was(
     if harm == "unreadable":
         (tmp_path / "bad.png").write_bytes(b"no image")
         images.append(tmp_path / "bad.png")
-    options = CalibrationOptions(alpha=0.001) if harm == "too few" else PROMISED
+    options = {"method": "conformal", "alpha": 0.001} if harm == "too few" else PROMISED
     with pytest.raises(CobnutError, match="needs 999" if harm == "too few" else "calibrate without it"):
         calibrate(copy, images, options)
     assert read_manifest(copy) == before
@@ -121,7 +120,7 @@ def test_an_altered_version_is_refused(copy: Path, fresh: list[Path]) -> None:
 
 
 def test_a_calibrated_bundle_may_be_trained_over(copy: Path, fresh: list[Path], samples: list[Sample]) -> None:
-    recipe = calibrate(copy, fresh, CalibrationOptions(alpha=0.3)).recipe
+    recipe = calibrate(copy, fresh, {"method": "conformal", "alpha": 0.3}).recipe
     again = train(samples, recipe, copy, loggers=())
     assert (again.version, versions(copy)) == (1, [])
 
@@ -129,7 +128,7 @@ def test_a_calibrated_bundle_may_be_trained_over(copy: Path, fresh: list[Path], 
 def test_replaying_shows_the_very_images_whose_verdict_changes(
     copy: Path, fresh: list[Path], samples: list[Sample], tmp_path: Path
 ) -> None:
-    calibrate(copy, fresh, CalibrationOptions(alpha=0.5))
+    calibrate(copy, fresh, {"method": "conformal", "alpha": 0.5})
     (tmp_path / "bad.png").write_bytes(b"no image")
     images = [*(sample.path for sample in samples if sample.split == "test"), tmp_path / "bad.png"]
     old, new = Inspector(copy, version=1), Inspector(copy)

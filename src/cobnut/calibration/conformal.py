@@ -31,10 +31,18 @@ def conformal_threshold(calibration: Scores, alpha: float, confidence: float = 0
     Without ``confidence`` the share is promised on average over calibration sets; with it, for this very set, with that
     probability. Raises :class:`CobnutError` when there are too few calibration scores for the promise.
     """
-    rank = _rank(len(calibration), alpha, confidence)
+    return float(np.sort(calibration)[check_images(len(calibration), alpha, confidence) - 1])
+
+
+def check_images(images: int, alpha: float, confidence: float = 0.0) -> int:
+    """Which of so many sorted calibration scores is the threshold, counted from 1.
+
+    Raises :class:`CobnutError` when they are too few for the promise.
+    """
+    rank = _rank(images, alpha, confidence)
     if rank is None:
-        raise CobnutError(shortfall(len(calibration), alpha, confidence))
-    return float(np.sort(calibration)[rank - 1])
+        raise CobnutError(shortfall(images, alpha, confidence))
+    return rank
 
 
 def images_needed(alpha: float, confidence: float = 0.0) -> int:

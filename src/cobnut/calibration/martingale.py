@@ -10,7 +10,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -35,15 +34,13 @@ class DriftWatch:
 
     Parts at or above ``threshold`` are not looked at, and neither are such calibration scores: a few defective parts
     prove no drift, and among the others ranks are as likely as before. Scores, which are not negative, are rounded to a
-    part in a thousand, ties are broken by chance with ``seed``: the state stays small however many parts pass, and the
-    ranks exact.
+    part in a thousand, ties are broken by chance with ``seed``: what is kept stays small however many parts pass, and
+    the ranks exact.
     """
 
     threshold: float
     seed: int = 0
     parts: int = 0
-    capital: float = 1.0
-    highest: float = 1.0
     _counts: Counter[int] = field(default_factory=Counter)
     _stakes: list[float] = field(default_factory=lambda: [0.0] * len(BETS))
 
@@ -54,10 +51,10 @@ class DriftWatch:
         watch._counts.update(_rounded(score) for score in calibration if score < threshold)
         return watch
 
-    def feed(self, score: float) -> float:
-        """Take in the next part and tell the capital; a part at or above the threshold leaves it as it is."""
+    def feed(self, score: float) -> float | None:
+        """Take in the next part and tell the capital; ``None`` for a part that is not looked at."""
         if score >= self.threshold:
-            return self.capital
+            return None
         p = self._p_value(_rounded(score))
         self.parts += 1
         # Part of the first capital enters at each part, ever less, because drift may begin at any time.
@@ -67,27 +64,12 @@ class DriftWatch:
             ((1 - JUMP) * capital + JUMP * mean + entering / len(BETS)) * bet(p)
             for capital, bet in zip(self._stakes, BETS, strict=True)
         ]
-        self.capital = _waiting(self.parts) + sum(self._stakes)
-        self.highest = max(self.highest, self.capital)
-        return self.capital
+        return _waiting(self.parts) + sum(self._stakes)
 
     @property
     def is_rising(self) -> bool:
         """Whether the winnings come from scores that are higher than they were, rather than lower."""
         return sum(self._stakes[:2]) >= sum(self._stakes[2:])
-
-    def as_dict(self) -> dict[str, Any]:
-        """The state, as plain values that :meth:`from_dict` goes on from."""
-        counts = {str(key): value for key, value in sorted(self._counts.items())}
-        own = {name: getattr(self, name) for name in ("threshold", "seed", "parts", "capital", "highest")}
-        return {**own, "counts": counts, "stakes": self._stakes}
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> "DriftWatch":
-        """A watch that goes on where another one was."""
-        counts = Counter({int(key): value for key, value in state["counts"].items()})
-        own = {name: state[name] for name in ("threshold", "seed", "parts", "capital", "highest")}
-        return cls(**own, _counts=counts, _stakes=list(state["stakes"]))
 
     def _p_value(self, key: int) -> float:
         """The share of scores that are higher, ties broken by chance: uniform in (0, 1) while nothing drifts."""

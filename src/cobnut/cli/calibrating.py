@@ -9,7 +9,6 @@ from cobnut.cli import options
 from cobnut.cli.terminal import out, progress, remark
 
 if TYPE_CHECKING:
-    from cobnut.options import CalibrationOptions
     from cobnut.runtime.bundle import Manifest
 
 
@@ -40,10 +39,11 @@ def calibrate(
 
     paths = [found.path for found in find_images(images)]
     before = read_manifest(bundle)
-    wanted = _wanted(before.recipe.calibration, before.asked, alpha, confidence)
     with progress("judging good images") as bar:
         bar.update(bar.task_ids[0], total=len(paths))
-        made = calibrate(bundle, paths, wanted, lambda count: bar.advance(bar.task_ids[0], count))
+        made = calibrate(
+            bundle, paths, options.promise(alpha, confidence), lambda count: bar.advance(bar.task_ids[0], count)
+        )
     out.print(f"version    {made.version} of {bundle}; version {before.version} is kept", markup=False)
     out.print(f"threshold  {made.threshold:.4g}  (it was {before.threshold:.4g})", markup=False)
     if made.recipe.calibration.method == "conformal":
@@ -127,20 +127,6 @@ def rollback(
             out.print(f"  {version:>3}  {error}", markup=False)
         else:
             out.print(f"{'→' if version == present.version else ' '} {_line(each)}", markup=False)
-
-
-def _wanted(
-    calibration: "CalibrationOptions", asked: dict[str, object], alpha: float | None, confidence: float | None
-) -> "CalibrationOptions":
-    """The bundle's own way to decide, with what is asked for now; an alpha that was automatic is settled anew."""
-    from cobnut.recipe import check_options
-
-    update: dict[str, object] = {"alpha": "auto"} if asked.get("alpha") == "auto" else {}
-    if alpha is not None or confidence is not None:
-        update |= {"method": "conformal"}
-    given = {"alpha": alpha, "confidence": confidence}
-    update |= {name: value for name, value in given.items() if value is not None}
-    return check_options(calibration, update)
 
 
 def _line(manifest: "Manifest") -> str:

@@ -13,6 +13,7 @@ from cobnut.cli.terminal import check_target, out, progress, remark
 if TYPE_CHECKING:
     from cobnut.evaluation.evaluate import Evaluation
     from cobnut.records import Sample
+    from cobnut.runtime.inspect import Inspector
 
 
 def register(app: typer.Typer) -> None:
@@ -26,9 +27,7 @@ def evaluate(
     data: options.Data = None,
     good: options.Good = None,
     defective: options.Defective = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.", show_default=False)
-    ] = None,
+    json_file: options.JsonFile = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -62,9 +61,7 @@ def compare(
     data: options.Data = None,
     good: options.Good = None,
     defective: options.Defective = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.", show_default=False)
-    ] = None,
+    json_file: options.JsonFile = None,
     allow_leaks: Annotated[
         bool, typer.Option("--allow-leaks", help="Judge even test images that one of them was made with.")
     ] = False,
@@ -107,17 +104,21 @@ def run_evaluation(
 
     require_extra("scipy", "report", "evaluation")
     from cobnut.evaluation.evaluate import evaluate
+    from cobnut.report.making import promise_text
 
+    inspector = options.open_inspector(bundle)
     with progress("judging") as bar:
         bar.update(bar.task_ids[0], total=sum(sample.split == "test" for sample in samples))
-        evaluation = evaluate(bundle, samples, data, allow_leaks, lambda count: bar.advance(bar.task_ids[0], count))
+        evaluation = evaluate(inspector, samples, data, allow_leaks, lambda count: bar.advance(bar.task_ids[0], count))
     for line in evaluation.unreadable:
         remark(f"left out: {line}")
     if json_file is not None:
         write_json(evaluation.as_dict(), json_file)
     if report is not None:
-        _write_report(evaluation, bundle, report)
+        _write_report(evaluation, inspector, report)
     print_figures(evaluation)
+    if evaluation.manifest.recipe.calibration.method == "conformal":
+        out.print(f"promise  {promise_text(evaluation.manifest)}", markup=False)
     for name, place in (("figures", json_file), ("report", report)):
         if place is not None:
             out.print(f"{name:<8} {place}", markup=False)
@@ -133,12 +134,11 @@ def write_json(content: dict[str, Any], path: Path) -> None:
         partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _write_report(evaluation: "Evaluation", bundle: Path, path: Path) -> None:
+def _write_report(evaluation: "Evaluation", inspector: "Inspector", path: Path) -> None:
     from cobnut.errors import require_extra
 
     require_extra("jinja2", "report", "the report")
     from cobnut.report.html import write_report
-    from cobnut.runtime.inspect import Inspector
 
     with progress("drawing the report"):
-        write_report(evaluation, Inspector(bundle), path)
+        write_report(evaluation, inspector, path)

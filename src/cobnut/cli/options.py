@@ -53,6 +53,9 @@ Weights = Annotated[
     ),
 ]
 
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.", show_default=False)
+]
 Alpha = Annotated[
     float | None,
     typer.Option(
@@ -85,11 +88,11 @@ Loggers = Annotated[
 DEFAULT_LOGGERS = ("tensorboard",)
 
 
-def promise(alpha: float | None, confidence: float | None) -> list[str]:
-    """``--alpha`` and ``--confidence`` as settings of a recipe, which then decides by promise."""
+def promise(alpha: float | None, confidence: float | None) -> dict[str, str | float]:
+    """``--alpha`` and ``--confidence`` as options of calibration, which then decides by promise."""
     given = {"alpha": alpha, "confidence": confidence}
-    settings = [f"calibration.{name}={value}" for name, value in given.items() if value is not None]
-    return ["calibration.method=conformal", *settings] if settings else []
+    changes: dict[str, str | float] = {name: value for name, value in given.items() if value is not None}
+    return {"method": "conformal", **changes} if changes else {}
 
 
 def open_inspector(place: Path) -> "Inspector":

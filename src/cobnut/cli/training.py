@@ -60,23 +60,16 @@ def train(
     from cobnut.data.layouts import read_dataset
     from cobnut.errors import require_extra
     from cobnut.recipe import with_effort
-    from cobnut.report.making import promise_text
     from cobnut.training.loggers import check_loggers
 
     options.use_weights(weights)
-    checked = with_effort(recipe, effort, (*(settings or ()), *options.promise(alpha, confidence)), seed)
+    promised = [f"calibration.{name}={value}" for name, value in options.promise(alpha, confidence).items()]
+    checked = with_effort(recipe, effort, (*(settings or ()), *promised), seed)
     check_loggers(loggers or ())
     samples = read_dataset(data, good, defective)
     require_extra("torch", "train", "training")
     manifest = run_training(samples, checked, out_path, resume, loggers or options.DEFAULT_LOGGERS)
-    _remark_on_few(manifest)
-    out.print(f"bundle     {out_path}", markup=False)
-    out.print(f"threshold  {manifest.threshold:.4g}  ({describe_decision(manifest)})", markup=False)
-    if manifest.recipe.calibration.method == "conformal":
-        out.print(f"promise    {promise_text(manifest)}", markup=False)
-    size, error = manifest.recipe.image.size, manifest.recipe.score.error
-    out.print(f"works      at {size} × {size} pixels, and shows the error «{error}»", markup=False)
-    out.print(f"took       {manifest.seconds:.0f} s, best epoch {manifest.best_epoch} of {len(manifest.history)}")
+    _tell(manifest, out_path)
     out.print(
         f"next       cobnut evaluate {out_path} {data or '--good ' + str(good)} --report report.html", markup=False
     )
@@ -146,6 +139,20 @@ def run_training(
             on_stage=lambda stage: bar.update(task, description=stage, completed=0, total=None, remark=""),
         )
         return train(samples, recipe, bundle, resume, listeners, loggers)
+
+
+def _tell(manifest: "Manifest", bundle: Path) -> None:
+    """What came of a training: the decision, its promise, and how it works."""
+    from cobnut.report.making import promise_text
+
+    _remark_on_few(manifest)
+    out.print(f"bundle     {bundle}", markup=False)
+    out.print(f"threshold  {manifest.threshold:.4g}  ({describe_decision(manifest)})", markup=False)
+    if manifest.recipe.calibration.method == "conformal":
+        out.print(f"promise    {promise_text(manifest)}", markup=False)
+    size, error = manifest.recipe.image.size, manifest.recipe.score.error
+    out.print(f"works      at {size} × {size} pixels, and shows the error «{error}»", markup=False)
+    out.print(f"took       {manifest.seconds:.0f} s, best epoch {manifest.best_epoch} of {len(manifest.history)}")
 
 
 def _remark_on_few(manifest: "Manifest") -> None:

@@ -41,6 +41,12 @@ def read_full_image(source: Path | BinaryIO, options: ImageOptions, longest_side
     return np.asarray(image, dtype=np.uint8)
 
 
+def read_photograph(path: Path, longest_side: int) -> NDArray[np.uint8]:
+    """An image to look at, as bright as its own bits make it: uint8 (h, w, 3). Raises :class:`ImageError`."""
+    bits = min(max(image_facts(path).bits, 8), 16)
+    return read_full_image(path, ImageOptions(size=longest_side, mode="rgb", bits=bits), longest_side)
+
+
 def image_shape(path: Path) -> tuple[int, int]:
     """(height, width) of an image as displayed, from its header alone; raises :class:`ImageError`."""
     try:

@@ -36,18 +36,20 @@ def take_photographs(
     found = []
     for sample in samples:
         try:
-            grey = read_full_image(sample.path, ImageOptions(size=SIDE, mode="rgb", bits=16), SIDE).mean(
-                axis=2, dtype=np.float32
-            )
+            pixels = read_full_image(sample.path, ImageOptions(size=SIDE, mode="rgb", bits=16), SIDE)
             height, width = image_shape(sample.path)
         except ImageError:
             continue
         finally:
             on_progress(1)
-        found.append(
-            Photograph(sample, width / height, float(grey.mean()), float(np.abs(np.diff(grey, axis=1)).mean()))
-        )
+        found.append(Photograph(sample, width / height, *brightness_and_sharpness(pixels)))
     return found
+
+
+def brightness_and_sharpness(image: NDArray[np.uint8]) -> tuple[float, float]:
+    """Mean grey level of an image (h, w, c), 0 to 255, and by how many neighbours differ; by every fourth row."""
+    rows = image[::4].mean(axis=2, dtype=np.float32)
+    return float(rows.mean()), float(np.abs(np.diff(rows, axis=1)).mean())
 
 
 def odd_ones(photographs: Sequence[Photograph]) -> Iterator[tuple[Photograph, str]]:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,7 +100,7 @@ class Evaluation:
 
 
 def evaluate(
-    bundle: Path,
+    inspector: Inspector,
     samples: Sequence[Sample],
     data: str,
     allow_leaks: bool = False,
@@ -114,7 +113,6 @@ def evaluate(
     (unless ``allow_leaks``).
     """
     started = time.perf_counter()
-    inspector = Inspector(bundle)
     test, held_out = test_samples(samples, inspector.manifest, allow_leaks)
     judged, pixels, unreadable = _judge(inspector, test, on_progress)
     if not judged:

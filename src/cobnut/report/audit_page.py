@@ -7,16 +7,14 @@ from pathlib import Path
 
 import cobnut
 from cobnut.calibration.conformal import images_needed, least_promise, round_up
-from cobnut.data.images import image_facts, read_full_image
+from cobnut.data.images import read_photograph
 from cobnut.data.photographs import Photograph, groups_apart, odd_ones
 from cobnut.data.twins import Twins
 from cobnut.errors import ImageError
-from cobnut.files import write_whole
-from cobnut.options import ImageOptions
 from cobnut.records import Sample
 from cobnut.report import words
 from cobnut.report.gallery import common_folder, embed, short_name
-from cobnut.report.page import render_page
+from cobnut.report.page import render_page, write_page
 
 MOST_SHOWN = 24
 SIDE = 256
@@ -127,8 +125,7 @@ def write_audit_page(findings: Sequence[Finding], name: str, counts: str, path: 
             for each in findings
         ],
     }
-    with write_whole(path) as partial:
-        partial.write_bytes(render_page("audit.html", values, ["audit.css"]).encode("utf-8", errors="replace"))
+    write_page(render_page("audit.html", values, ["audit.css"]), path)
 
 
 def _by_likeness(twins: Sequence[Twins]) -> Iterator[tuple[str, str, list[Twins]]]:
@@ -144,7 +141,6 @@ def _split_of(sample: Sample) -> str:
 
 def _picture(sample: Sample) -> str:
     try:
-        bits = min(max(image_facts(sample.path).bits, 8), 16)
-        return embed(read_full_image(sample.path, ImageOptions(size=SIDE, mode="rgb", bits=bits), SIDE))
+        return embed(read_photograph(sample.path, SIDE))
     except ImageError:
         return ""

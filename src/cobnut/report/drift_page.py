@@ -7,9 +7,8 @@ from markupsafe import Markup
 
 import cobnut
 from cobnut.calibration.martingale import alarm_at
-from cobnut.files import write_whole
 from cobnut.report import words
-from cobnut.report.page import render_page
+from cobnut.report.page import render_page, write_page
 from cobnut.report.plots.drift import plot_evidence, plot_parts
 from cobnut.runtime.bundle import Manifest
 from cobnut.runtime.drift import Drift
@@ -39,5 +38,4 @@ def write_drift_page(drift: Drift, manifest: Manifest, name: str, path: Path) ->
         "evidence": Markup(plot_evidence(drift.capitals, alarm_at(drift.level), drift.alarm)),
         "plots": [Markup(plot) for plot in plots],
     }
-    with write_whole(path) as partial:
-        partial.write_bytes(render_page("drift.html", values).encode("utf-8", errors="replace"))
+    write_page(render_page("drift.html", values), path)

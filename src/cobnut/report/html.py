@@ -8,11 +8,10 @@ from typing import Any
 from markupsafe import Markup
 
 from cobnut.evaluation.evaluate import Evaluation
-from cobnut.files import write_whole
 from cobnut.report import words
 from cobnut.report.gallery import Inspects, build_groups
-from cobnut.report.making import choice_text, decision_text, fact_rows, option_values, threshold_text
-from cobnut.report.page import render_page
+from cobnut.report.making import choice_text, decision_text, fact_rows, option_values, promise_text, threshold_text
+from cobnut.report.page import render_page, write_page
 from cobnut.report.plots.evaluation import plot_loss, plot_precision_recall, plot_roc, plot_scores
 from cobnut.report.tables import (
     FURTHER,
@@ -33,9 +32,7 @@ def write_report(evaluation: Evaluation, inspector: Inspects, path: Path) -> Non
     ``inspector`` (an :class:`~cobnut.runtime.inspect.Inspector` of the same bundle) judges the few images of the
     gallery once more, for their anomaly maps.
     """
-    html = render_report(evaluation, inspector)
-    with write_whole(path) as partial:
-        partial.write_bytes(html.encode("utf-8", errors="replace"))
+    write_page(render_report(evaluation, inspector), path)
 
 
 def render_report(evaluation: Evaluation, inspector: Inspects) -> str:
@@ -64,6 +61,7 @@ def scores_by_class(evaluation: Evaluation) -> dict[str, list[float]]:
 
 def _head(evaluation: Evaluation) -> dict[str, Any]:
     confusion, held_out = evaluation.confusion, evaluation.held_out
+    is_promised = evaluation.manifest.recipe.calibration.method == "conformal"
     held = f", {held_out:,} of them held out of the training folder" if held_out else ""
     good, defective = words.count(confusion.good, "good image"), words.count(confusion.defective, "defective image")
     return {
@@ -73,6 +71,7 @@ def _head(evaluation: Evaluation) -> dict[str, Any]:
         "trained_on": words.day(evaluation.manifest.created),
         "counts": f"{good}{held}; {defective}",
         "threshold": words.amount(evaluation.manifest.threshold),
+        "promise": promise_text(evaluation.manifest) if is_promised else "",
         "mistakes": confusion.false_positive + confusion.false_negative,
         "count": words.count,
     }

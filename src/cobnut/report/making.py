@@ -89,15 +89,21 @@ def choice_text(manifest: Manifest) -> str:
 
 
 def _ranked_text(manifest: Manifest, choice: dict[str, float]) -> str:
+    """What was left to be chosen, and what it was chosen by; what the recipe fixed is not called chosen."""
     score = manifest.recipe.score
-    side, least = score.smoothing, score.least_area
-    area = _exactly(least) if isinstance(least, float) else least
-    place = "told in multiples of what is usual at each place" if score.normalise == "place" else "told as it is"
+    least = score.least_area
+    told = "in multiples of what is usual at their place" if score.normalise == "place" else "as they are"
+    said = {
+        "error": f"the error «{score.error}»",
+        "normalise": f"to tell errors {told}",
+        "smoothing": f"to average over {score.smoothing} × {score.smoothing} places of the map",
+        "least_area": f"the least area of {_exactly(least) if isinstance(least, float) else least}",
+    }
+    chosen = ", ".join(text for name, text in said.items() if manifest.asked.get(name) == "auto")
     return (
-        f"The error «{score.error}», {place}, averaged over {side} × {side} places of the map and judged by the least "
-        f"area of {area}, was chosen on good validation images and on the same images with synthetic defects, never on "
-        "the test: it ranks these defects above the good images best, and finds "
-        f"{percent(choice.get('synthetic_found', 0.0))} of them under the promise."
+        f"Chosen on good validation images and on the same images with synthetic defects, never on the test: {chosen}. "
+        "So these defects rank above the good images best, and "
+        f"{percent(choice.get('synthetic_found', 0.0))} of them are found under the promise."
     )
 
 

@@ -3,10 +3,13 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+from cobnut.files import write_whole
 
 
 def render_page(template: str, values: Mapping[str, Any], styles: Sequence[str] = ()) -> str:
@@ -28,6 +31,12 @@ def render_page(template: str, values: Mapping[str, Any], styles: Sequence[str] 
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
     return environment.get_template(template).render(shared, **values)
+
+
+def write_page(html: str, path: Path) -> None:
+    """Write a page, whole or not at all; characters that no file can hold become question marks."""
+    with write_whole(path) as partial:
+        partial.write_bytes(html.encode("utf-8", errors="replace"))
 
 
 def _source(environment: Environment, name: str) -> str:

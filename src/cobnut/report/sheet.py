@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cobnut.data.images import image_facts, read_full_image, read_mask
+from cobnut.data.images import read_mask, read_photograph
 from cobnut.errors import ImageError
-from cobnut.options import ImageOptions
 from cobnut.pictures import Picture, letterboxed, outline, resized_mask, save_picture, tint
 from cobnut.records import Sample
 
@@ -73,8 +72,7 @@ def _spread(members: Sequence[Sample]) -> list[Sample]:
 
 def _picture(sample: Sample) -> Picture:
     """One image, shrunk to fit a cell, its defect tinted and outlined; raises :class:`ImageError`."""
-    bits = min(max(image_facts(sample.path).bits, 8), 16)
-    image = _fitted(read_full_image(sample.path, ImageOptions(size=CELL, mode="rgb", bits=bits), 2 * CELL))
+    image = _fitted(read_photograph(sample.path, 2 * CELL))
     if sample.mask_path is None:
         return image
     try:

@@ -11,11 +11,10 @@ import cobnut
 from cobnut.evaluation.comparison import LEVEL
 from cobnut.evaluation.published import STUDY_DEFECTIVE, STUDY_FIGURES, STUDY_GOOD, is_of_the_study
 from cobnut.evaluation.standing import Contest, Results
-from cobnut.files import write_whole
 from cobnut.report import words
 from cobnut.report.gallery import Inspects
 from cobnut.report.learning import Lesson, build_lessons
-from cobnut.report.page import render_page
+from cobnut.report.page import render_page, write_page
 from cobnut.report.panels import Scene, build_scenes
 from cobnut.report.plots.study import plot_losses, plot_ranking, plot_speed
 from cobnut.report.study_rows import HEADINGS, LOSS_HEADINGS, StudyRow, build_loss_rows, build_rows
@@ -54,8 +53,7 @@ def write_study_page(results: Results, path: Path, open_inspector: Callable[[Pat
     ``open_inspector`` opens a bundle, which then judges the few images that are shown, for their pictures.
     """
     html = render_study(results, open_inspector)
-    with write_whole(path) as partial:
-        partial.write_bytes(html.encode("utf-8", errors="replace"))
+    write_page(html, path)
 
 
 def render_study(results: Results, open_inspector: Callable[[Path], Inspects] = Inspector) -> str:

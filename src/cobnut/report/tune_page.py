@@ -10,10 +10,9 @@ from markupsafe import Markup
 
 import cobnut
 from cobnut.evaluation.trials import Tracking, TrialRow, Tuning, track
-from cobnut.files import write_whole
 from cobnut.recipe import Recipe
 from cobnut.report import words
-from cobnut.report.page import render_page
+from cobnut.report.page import render_page, write_page
 from cobnut.report.plots.tuning import plot_history, plot_importance, plot_option, plot_reports, plot_truth
 from cobnut.report.tune_words import (
     choice_sentence,
@@ -51,8 +50,7 @@ class Line:
 
 def write_tune_page(tuning: Tuning, tuned: Recipe, path: Path) -> None:
     """Write the page of ``tuning``, whose best recipe is ``tuned``, to ``path``, whole or not at all."""
-    with write_whole(path) as partial:
-        partial.write_bytes(render_tuning(tuning, tuned).encode("utf-8", errors="replace"))
+    write_page(render_tuning(tuning, tuned), path)
 
 
 def render_tuning(tuning: Tuning, tuned: Recipe) -> str:

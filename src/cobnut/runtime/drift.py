@@ -82,9 +82,10 @@ def watch_log(manifest: Manifest, rows: Sequence[dict[str, Any]], level: float =
     capitals: list[float] = []
     alarm, is_rising = None, watch.is_rising
     for row in own:
-        if row["score"] >= manifest.threshold:
+        capital = watch.feed(row["score"])
+        if capital is None:
             continue
-        capitals.append(watch.feed(row["score"]))
+        capitals.append(capital)
         if alarm is None:
             is_rising = watch.is_rising
             alarm = len(capitals) if capitals[-1] >= alarm_at(level) else None

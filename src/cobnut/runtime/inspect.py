@@ -13,6 +13,7 @@ from PIL import Image
 
 from cobnut.calibration.conformal import p_values
 from cobnut.data.images import read_image
+from cobnut.data.photographs import brightness_and_sharpness
 from cobnut.errors import ImageError
 from cobnut.records import Verdict
 from cobnut.runtime.bundle import MODEL, read_manifest
@@ -57,6 +58,7 @@ class Inspector:
     def _judge(self, images: Sequence[NDArray[np.uint8]]) -> list[Verdict]:
         maps, scores, reconstructions = self._session.run(np.stack(images))
         threshold, level = self.manifest.threshold, self.manifest.level
+        photographs = [brightness_and_sharpness(image) for image in images]
         usual = p_values(np.array(self.manifest.calibration_scores), scores)
         return [
             Verdict(
@@ -66,7 +68,8 @@ class Inspector:
                 anomaly_map=maps[index],
                 p_value=float(usual[index]),
                 level=level,
-                **_photograph(images[index]),
+                brightness=photographs[index][0],
+                sharpness=photographs[index][1],
                 reconstruction=None if reconstructions is None else reconstructions[index],
             )
             for index, score in enumerate(scores)
@@ -85,9 +88,3 @@ class Inspector:
         Image.fromarray(image).save(encoded, "BMP" if image.ndim == 2 or image.shape[2] == 3 else "PNG")
         encoded.seek(0)
         return read_image(encoded, self.manifest.recipe.image)
-
-
-def _photograph(image: NDArray[np.uint8]) -> dict[str, float]:
-    """How bright and how sharp an image (h, w, c) is, by every fourth of its rows."""
-    rows = image[::4].mean(axis=2, dtype=np.float32)
-    return {"brightness": float(rows.mean()), "sharpness": float(np.abs(np.diff(rows, axis=1)).mean())}

@@ -1,16 +1,17 @@
 """The calibrations of a bundle: a new one is a new version, the old ones are kept, and there is a way back."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cobnut.calibration.decision import decide, settle
 from cobnut.errors import BundleError, DataError, ImageError
 from cobnut.files import hash_file, make_folder
-from cobnut.options import CalibrationOptions
+from cobnut.recipe import check_options
 from cobnut.runtime.bundle import HISTORY, MANIFEST, Manifest, read_manifest, version_path, write_record
 from cobnut.runtime.inspect import Inspector
 
@@ -18,17 +19,20 @@ from cobnut.runtime.inspect import Inspector
 def calibrate(
     bundle: Path,
     images: Sequence[Path],
-    options: CalibrationOptions | None = None,
+    changes: Mapping[str, Any] | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Manifest:
     """Calibrate ``bundle`` anew on good ``images`` that it was not made with, and make that its present version.
 
-    ``options`` stand in place of the bundle's own. The model stays as it is. Raises :class:`CobnutError`, with nothing
-    changed, when an image trained or chose anything, cannot be read, or when they are too few for the promise.
+    ``changes`` are laid over the bundle's own options of calibration, whose automatic alpha is settled anew. The model
+    stays as it is. Raises :class:`CobnutError`, with nothing changed, when an option is wrong, an image trained or
+    chose anything or cannot be read, or when they are too few for the promise.
     """
     inspector = Inspector(bundle)
     manifest = inspector.manifest
-    different, wanted = _unseen(manifest, images), options or manifest.recipe.calibration
+    asked = {"alpha": "auto"} if manifest.asked.get("alpha") == "auto" else {}
+    wanted = check_options(manifest.recipe.calibration, {**asked, **(changes or {})})
+    different = _unseen(manifest, images)
     scores, maps = [], []
     for answer in inspector.inspect_files(different.values()):
         on_progress(1)

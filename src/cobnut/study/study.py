@@ -9,6 +9,7 @@ from cobnut.errors import CobnutError, DataError
 from cobnut.evaluation.evaluate import Evaluation, evaluate
 from cobnut.evaluation.outcome import Failure, JudgedImage, Outcome, read_outcome, write_failure, write_outcome
 from cobnut.recipe import Recipe
+from cobnut.runtime.inspect import Inspector
 from cobnut.study.grid import Cell, Grid, prepared
 from cobnut.training.run import run_folder, was_begun_with
 from cobnut.training.train import Listeners, train
@@ -89,7 +90,9 @@ def _run_or_record(cell: Cell, listeners: StudyListeners, loggers: Sequence[str]
 def _run_cell(cell: Cell, listeners: StudyListeners, loggers: Sequence[str]) -> Outcome:
     recipe, remark = prepared(cell.asked)
     train(cell.category.samples, recipe, cell.bundle, _has_begun(cell, recipe), listeners.training(cell), loggers)
-    evaluation = evaluate(cell.bundle, cell.category.samples, cell.category.name, on_progress=listeners.on_judge(cell))
+    evaluation = evaluate(
+        Inspector(cell.bundle), cell.category.samples, cell.category.name, on_progress=listeners.on_judge(cell)
+    )
     manifest = evaluation.manifest
     return Outcome(
         category=cell.category.name,

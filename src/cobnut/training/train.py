@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import cobnut
-from cobnut.calibration.conformal import conformal_threshold
+from cobnut.calibration.conformal import check_images
 from cobnut.calibration.decision import decide, settle
 from cobnut.calibration.threshold import Choice
 from cobnut.data.images import image_shape, in_chunks, working_size
@@ -176,7 +176,7 @@ def with_promise(recipe: Recipe, images: int) -> Recipe:
     """The recipe with an alpha that so many calibration images can promise; refused where they cannot."""
     calibration = settle(recipe.calibration, images)
     if isinstance(calibration.alpha, float):
-        conformal_threshold(np.zeros(images), calibration.alpha, calibration.confidence)
+        check_images(images, calibration.alpha, calibration.confidence)
     return recipe.model_copy(update={"calibration": calibration})
 
 
