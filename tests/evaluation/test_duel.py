@@ -81,6 +81,7 @@ def test_decisions_are_counted_where_they_differ(bundle: Path, loose: Path, samp
     assert told.good.only_first > told.good.only_second == 0
     expected = binomtest(told.good.only_first, told.good.only_first + told.good.only_second).pvalue
     assert told.good.p_value == pytest.approx(expected)
+    assert told.defective.only_second > told.defective.only_first == 0  # the looser one finds what the other misses
     words = told.sentences()
     assert "cannot be told apart" in words[0]
     assert f"a passes {told.good.both + told.good.only_first}" in words[1]

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cobnut.data.images import read_image
+from cobnut.data.photographs import brightness_and_sharpness
 from cobnut.errors import ImageError
 from cobnut.records import Verdict
 from cobnut.runtime.inspect import BATCH, Inspector
@@ -78,3 +80,23 @@ def test_the_calibration_scores_are_those_of_the_deployed_model(inspector: Inspe
     paths = [by_hash[content] for content in inspector.manifest.fingerprint["calibration"]]
     scores = [answer.score for answer in inspector.inspect_files(paths) if isinstance(answer, Verdict)]
     assert scores == pytest.approx(inspector.manifest.calibration_scores, rel=1e-4)
+
+
+def test_a_verdict_tells_how_usual_its_score_is_and_what_the_photograph_was_like(
+    inspector: Inspector, parts: Path
+) -> None:
+    path = next((parts / "test" / "hole").iterdir())
+    verdict = inspector.inspect(path)
+    scores = np.array(inspector.manifest.calibration_scores)
+    assert verdict.p_value == (1 + (scores >= verdict.score).sum()) / (len(scores) + 1)
+    pixels = read_image(path, inspector.manifest.recipe.image)
+    assert (verdict.brightness, verdict.sharpness) == brightness_and_sharpness(pixels)
+    assert inspector.inspect(np.zeros((32, 32), np.uint8)).brightness == 0
+
+
+@pytest.mark.parametrize(("is_defective", "above"), [(True, 1.0), (False, 2.0)])
+def test_a_rejected_part_shows_what_rejected_it_and_a_passed_one_only_what_is_rare(
+    is_defective: bool, above: float
+) -> None:
+    verdict = Verdict(1.5, 1.0, is_defective, np.zeros((2, 2), np.float32), 0.1, 2.0, 90.0, 3.0)
+    assert verdict.shown_above == above

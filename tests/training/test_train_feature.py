@@ -47,6 +47,7 @@ def test_each_half_of_the_held_out_images_chooses_while_the_other_tells_what_is_
     samples: list[Sample], recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[str, int]] = []
+    features: list[Any] = []
     learn, spoil = FeatureNetwork.learn_usual, choosing.spoil
 
     def watched(*given: Any) -> Any:
@@ -55,12 +56,16 @@ def test_each_half_of_the_held_out_images_chooses_while_the_other_tells_what_is_
 
     def watched_too(own: FeatureNetwork, held_out: Any) -> None:
         told.append(("tells", len(held_out)))
+        features.append(np.array(held_out))
         learn(own, held_out)
 
     monkeypatch.setattr(choosing, "spoil", watched)
     monkeypatch.setattr(FeatureNetwork, "learn_usual", watched_too)
     held_out = len(train(samples, recipe, tmp_path / "parts.cobnut", loggers=()).fingerprint["validation"])
     less, more = held_out // 2, (held_out + 1) // 2
+    *halves, whole = features
+    np.testing.assert_array_equal(halves[0], whole[1::2])  # while the images 0, 2, … choose
+    np.testing.assert_array_equal(halves[1], whole[::2])
     assert told == [("tells", less), ("chooses", more), ("tells", more), ("chooses", less), ("tells", held_out)]
 
 
