@@ -106,7 +106,7 @@ def with_effort(name_or_file: str, effort: Effort, settings: Sequence[str] = (),
     plain = read_recipe(name_or_file, settings, seed)
     if effort is Effort.DEFAULT:
         return plain
-    if plain.network.name != "feature":
+    if plain.network.rebuilds != "features":
         raise RecipeError(
             f"--effort {effort}: recipe {plain.name} does not rebuild features; set training.epochs instead"
         )

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from cobnut.errors import CobnutError, RecipeError
-from cobnut.options import TrainingOptions
+from cobnut.options import DenseOptions, TrainingOptions
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.records import Sample
 from cobnut.runtime.bundle import Epoch, read_manifest
@@ -210,6 +210,40 @@ def test_a_recipe_that_could_not_be_trained_to_its_end_is_refused_at_once(settin
         RecipeError, match="a sparse part can only be split off|there is no such error; valid are squared"
     ):
         check_recipe(read_recipe("robust", [*TINY, *settings]))
+
+
+class NewOptions(DenseOptions):
+    """The options of a network that nothing else has heard of."""
+
+    losses = ("l1",)
+    errors = ("odd",)
+    rebuilds = "features"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["score.error=odd"], "training.loss.mse: network dense has no such loss; valid are l1"),
+        (
+            ["training.loss={ l1 = 1.0 }"],
+            "score.error = 'squared': network dense has no such error; valid are odd, auto",
+        ),
+        (["score.error=odd", "corruption.name=noise"], "network dense learns from kept features: leave out patches"),
+    ],
+)
+def test_a_new_network_tells_by_its_options_what_fits_it(settings: list[str], message: str) -> None:
+    recipe = read_recipe("cae", [*TINY, *settings])
+    with pytest.raises(RecipeError, match=message):
+        check_recipe(recipe.model_copy(update={"network": NewOptions()}))
+
+
+def test_what_a_sparse_part_cannot_be_split_off_is_named() -> None:
+    class Shrinking(DenseOptions):
+        keeps_size = False
+
+    recipe = read_recipe("robust", [*TINY, "corruption.name=noise"])
+    with pytest.raises(RecipeError, match="or leave out corruption and network dense$"):
+        check_recipe(recipe.model_copy(update={"network": Shrinking()}))
 
 
 def test_a_training_killed_after_its_last_epoch_does_not_go_on(

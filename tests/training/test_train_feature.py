@@ -118,8 +118,11 @@ def test_the_size_follows_the_images_up_to_the_recipes(samples: list[Sample], re
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["corruption.name=noise"], "network feature learns from kept features by mse"),
-        (["training.loss={ l1 = 1.0 }"], "network feature learns from kept features by mse"),
+        (
+            ["corruption.name=noise"],
+            r"network feature learns from kept features: .*network.flips.* change what it sees",
+        ),
+        (["training.loss={ l1 = 1.0 }"], "training.loss.l1: network feature has no such loss; valid are mse"),
         (["score.error=squared"], "valid are residual, prototype, relative, both, auto"),
         (["image.size=100"], "network feature needs a multiple of 32"),
     ],

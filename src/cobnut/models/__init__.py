@@ -12,11 +12,12 @@ from cobnut.errors import RecipeError
 from cobnut.losses import build_error
 from cobnut.models.dense import DenseAutoencoder
 from cobnut.models.detector import Detector
-from cobnut.models.feature import FEATURE_ERRORS, FeatureDetector, FeatureNetwork, build_feature
+from cobnut.models.feature import FeatureDetector, build_feature
 from cobnut.models.rebuilding import Inpainting, Patchwise
 from cobnut.models.ssim_ae import SsimAutoencoder
 from cobnut.models.transfer import build_transfer
 from cobnut.models.upsampling import UpsamplingAutoencoder
+from cobnut.options import ScoreOptions
 from cobnut.recipe import Recipe
 
 # More would make the exported model larger than it is worth.
@@ -28,6 +29,10 @@ NETWORKS: dict[str, Callable[[Any, Any], nn.Module]] = {
     "transfer": build_transfer,
     "ssim-ae": SsimAutoencoder,
     "feature": build_feature,
+}
+DETECTORS: dict[str, Callable[[Any, ScoreOptions, float], Detector]] = {
+    "pixels": Detector,
+    "features": FeatureDetector,
 }
 
 
@@ -63,11 +68,13 @@ def _check_patches(recipe: Recipe) -> None:
 
 def check_error(recipe: Recipe) -> None:
     """Refuse an error that the recipe's network cannot show, with :class:`RecipeError`."""
-    if recipe.network.name != "feature":
-        build_error(recipe.score.error)
-    elif recipe.score.error not in (*FEATURE_ERRORS, "auto"):
-        valid = ", ".join((*FEATURE_ERRORS, "auto"))
-        raise RecipeError(f"score.error = {recipe.score.error!r}: network feature has no such error; valid are {valid}")
+    network, error = recipe.network, recipe.score.error
+    if not network.errors:
+        build_error(error)
+    elif error not in (valid := (*network.errors, "auto")):
+        raise RecipeError(
+            f"score.error = {error!r}: network {network.name} has no such error; valid are {', '.join(valid)}"
+        )
 
 
 def build_rebuilding(network: nn.Module, recipe: Recipe) -> nn.Module:
@@ -80,6 +87,5 @@ def build_rebuilding(network: nn.Module, recipe: Recipe) -> nn.Module:
 def build_detector(network: nn.Module, recipe: Recipe) -> Detector:
     """The recipe's detector around a trained network; its automatic least area is 0 until it is chosen."""
     area = recipe.score.least_area
-    if isinstance(network, FeatureNetwork):
-        return FeatureDetector(network, recipe.score, 0.0 if area == "auto" else area)
-    return Detector(build_rebuilding(network, recipe), recipe.score, 0.0 if area == "auto" else area)
+    build = DETECTORS[recipe.network.rebuilds]
+    return build(build_rebuilding(network, recipe), recipe.score, 0.0 if area == "auto" else area)

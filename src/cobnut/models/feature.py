@@ -16,8 +16,7 @@ from cobnut.models.transfer import HalfFrozen
 from cobnut.models.whitening import Whitening
 from cobnut.options import FeatureOptions, ImageOptions, ScoreOptions
 
-# The errors that a feature network can show, the plainest first.
-FEATURE_ERRORS = ("residual", "prototype", "relative", "both")
+FEATURE_ERRORS = FeatureOptions.errors
 # Images whose distances to all prototypes are in memory at once.
 _BATCH = 4
 

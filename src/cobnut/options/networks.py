@@ -1,13 +1,30 @@
 """The options of each network that rebuilds."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from cobnut.options.base import Options, Stride, Width
 
 
-class DenseOptions(Options):
+class Network(Options):
+    """What a network tells of itself beside its sizes, so that whoever trains or judges with it need not know its name.
+
+    No ``losses`` or ``errors`` means all those of pixels.
+    """
+
+    rebuilds: ClassVar[Literal["pixels", "features"]] = "pixels"
+    """Features are kept and never seen anew, so no image may change while they train."""
+    losses: ClassVar[tuple[str, ...]] = ()
+    errors: ClassVar[tuple[str, ...]] = ()
+    """The plainest first; a network that has its own lets ``auto`` choose among them."""
+    own_changes: ClassVar[str] = ""
+    """Which of its options change what it sees while it trains, for people."""
+    keeps_size: ClassVar[bool] = True
+    """Whether what it gives back is as large as the image, so that a part may be split off that."""
+
+
+class DenseOptions(Network):
     """The study's first network (3.2.1): convolutions, three of them there, and two dense layers, mirrored."""
 
     name: Literal["dense"] = Field("dense", description="convolutions and two dense layers, and their mirror")
@@ -23,7 +40,7 @@ class DenseOptions(Options):
         return 1 << len(self.widths)
 
 
-class UpsamplingOptions(Options):
+class UpsamplingOptions(Network):
     """The study's third network (3.2.3): convolution, max-pooling and upsampling only, deeper and wider."""
 
     name: Literal["upsampling"] = Field("upsampling", description="convolution, max-pooling and upsampling only")
@@ -39,8 +56,10 @@ class UpsamplingOptions(Options):
         return 1 << (len(self.widths) - 1)
 
 
-class TransferOptions(Options):
+class TransferOptions(Network):
     """The study's second system (3.2.2): a pretrained encoder, and a decoder of strided deconvolutions."""
+
+    keeps_size = False
 
     name: Literal["transfer"] = Field("transfer", description="pretrained encoder, decoder of strided deconvolutions")
     encoder: str = Field("vgg19", description="the encoder by its timm name")
@@ -60,7 +79,7 @@ class TransferOptions(Options):
         return max(self.stride, self.side)
 
 
-class SsimAeOptions(Options):
+class SsimAeOptions(Network):
     """The autoencoder of Bergmann et al. (2019), Table 1: nine convolutions and their mirror."""
 
     name: Literal["ssim-ae"] = Field("ssim-ae", description="nine convolutions and their mirror (Bergmann 2019)")
@@ -73,8 +92,13 @@ class SsimAeOptions(Options):
         return 16
 
 
-class FeatureOptions(Options):
+class FeatureOptions(Network):
     """The default: features of a frozen encoder, rebuilt by an autoencoder and by learned prototypes."""
+
+    rebuilds = "features"
+    losses = ("mse",)
+    errors = ("residual", "prototype", "relative", "both")
+    own_changes = "network.flips, network.noise and network.pasted"
 
     name: Literal["feature"] = Field("feature", description="features of a frozen encoder, rebuilt")
     encoder: str = Field("tf_efficientnet_lite0", description="the encoder by its timm name")
@@ -106,7 +130,7 @@ class FeatureOptions(Options):
 NetworkOptions = Annotated[
     DenseOptions | UpsamplingOptions | TransferOptions | SsimAeOptions | FeatureOptions, Field(discriminator="name")
 ]
-NETWORK_OPTIONS: dict[str, type[Options]] = {
+NETWORK_OPTIONS: dict[str, type[Network]] = {
     "dense": DenseOptions,
     "upsampling": UpsamplingOptions,
     "transfer": TransferOptions,

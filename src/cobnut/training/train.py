@@ -150,16 +150,26 @@ def check_recipe(recipe: Recipe) -> None:
         build_network(recipe)
         build_loss(recipe.training.loss)
     check_error(recipe)
-    if recipe.network.name == "feature" and (recipe.changes_images or set(recipe.training.loss) != {"mse"}):
+    network = recipe.network
+    if network.rebuilds == "features" and recipe.changes_images:
         raise RecipeError(
-            "network feature learns from kept features by mse: leave out patches, augmentation, corruption, robust and "
-            "training.loss; network.flips, noise and pasted change what it sees"
+            f"network {network.name} learns from kept features: leave out patches, augmentation, corruption and robust"
+            + (f"; {network.own_changes} change what it sees" if network.own_changes else "")
         )
-    is_whole = not recipe.patches.size and recipe.corruption.name == "none" and recipe.network.name != "transfer"
-    if recipe.robust.threshold and not is_whole:
+    if network.losses and (others := sorted(set(recipe.training.loss) - set(network.losses))):
+        raise RecipeError(
+            f"training.loss.{others[0]}: network {network.name} has no such loss; valid are {', '.join(network.losses)}"
+        )
+    spoils = {
+        "patches": bool(recipe.patches.size),
+        "corruption": recipe.corruption.name != "none",
+        f"network {network.name}": not network.keeps_size,
+    }
+    if recipe.robust.threshold and any(spoils.values()):
         raise RecipeError(
             f"robust.threshold = {recipe.robust.threshold}: a sparse part can only be split off images that the "
-            "network gives back whole and unspoilt; set it to 0, or leave out patches, corruption and transfer"
+            "network gives back whole and unspoilt; set it to 0, or leave out "
+            + " and ".join(name for name, is_so in spoils.items() if is_so)
         )
 
 
