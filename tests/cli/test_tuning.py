@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import optuna
 import pytest
 
 from cobnut.recipe import read_recipe
-from program import TINY, Run
+from program import TINY, TINY_FEATURE, Run
 
 pytestmark = pytest.mark.slow
-OPTIONS = [word for setting in TINY for word in ("--set", setting)]
+OPTIONS = ["--recipe", "cae", *(word for setting in TINY for word in ("--set", setting))]
 
 
 def test_a_tuning_ends_with_a_recipe_a_page_and_rows_and_is_not_done_twice(
@@ -32,6 +33,23 @@ def test_a_tuning_ends_with_a_recipe_a_page_and_rows_and_is_not_done_twice(
     other = run(*words, "--seed", "5")
     assert other.code == 2
     assert "was begun with another recipe or other --set" in other.err
+
+
+def test_the_default_recipe_is_searched_and_no_training_is_judged_before_its_prototypes_are_there(
+    run: Callable[..., Run], parts: Path, tmp_path: Path
+) -> None:
+    smaller = [word for setting in TINY_FEATURE for word in ("--set", setting)]
+    done = run("tune", parts, "--trials", "2", "--out", tmp_path / "tuning", *smaller)
+    assert done.code == 0, done.err
+    assert "searching network.code: 16, 32, 64" in done.err
+    assert "2 of 2  trial 1: objective 0." in done.err
+    best = read_recipe(str(tmp_path / "tuning" / "best.toml"))
+    assert (best.name, best.network.name) == ("feature-tuned", "feature")
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'tuning' / 'tuning.db'}")
+    (study,) = optuna.get_all_study_summaries(storage)
+    trials = optuna.load_study(study_name=study.study_name, storage=storage).trials
+    storage.engine.dispose()
+    assert [each.intermediate_values for each in trials] == [{}, {}]
 
 
 def test_a_tuning_may_leave_the_test_alone(run: Callable[..., Run], parts: Path, tmp_path: Path) -> None:

@@ -61,11 +61,17 @@ def test_a_network_brings_a_space_and_what_is_set_leaves_it() -> None:
     assert "training.epochs" not in read_space(recipe, fixed=["training.epochs"]).distributions
 
 
+def test_the_default_recipe_is_searched_in_what_it_learns_and_not_in_what_good_images_cannot_tell() -> None:
+    found = read_space(read_recipe("feature")).distributions
+    assert {"network.code", "network.prototypes", "network.noise", "image.size"} <= set(found)
+    assert not [key for key in found if key.startswith("score.")]
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_has_a_space_that_it_begins_in(name: str) -> None:
     recipe = read_recipe(name)
     found = read_space(recipe)
-    assert {"training.learning_rate", "training.epochs"} <= set(found.distributions)
+    assert {"training.learning_rate", "training.epochs", "training.most_steps"} & set(found.distributions)
     assert lay(recipe, found.values(found.start), "start") == recipe
 
 
@@ -87,6 +93,7 @@ def test_every_recipe_has_a_space_that_it_begins_in(name: str) -> None:
         ('"training.loss.l1" = { low = 0.1, high = 1.0 }', "the recipe has no training.loss.l1 to begin with"),
         ("seed = [1, 2]", "seed is not searched: trials that differ in it could not be compared"),
         ('"split.validation" = [0.1, 0.3]', "split.validation is not searched"),
+        ('"score.synthetic" = [0.4, 1.0]', "score.synthetic is not searched"),
         ("", "names no option to search"),
         ("training = [", "not valid TOML"),
     ],

@@ -86,6 +86,7 @@ Loggers = Annotated[
     ),
 ]
 DEFAULT_LOGGERS = ("tensorboard",)
+DEFAULT_RECIPE = "feature"
 
 
 def promise(alpha: float | None, confidence: float | None) -> dict[str, str | float]:

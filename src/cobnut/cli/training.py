@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from cobnut.records import Sample, Split
     from cobnut.runtime.bundle import Epoch, Manifest
 
-DEFAULT_RECIPE = "feature"
 FEW = 20
 
 
@@ -31,7 +30,7 @@ def train(
     out_path: Annotated[Path, typer.Option("--out", help="The bundle to write, a folder.", show_default=False)],
     recipe: Annotated[
         str, typer.Option("--recipe", help="A name that `cobnut recipes` lists, or a .toml file.")
-    ] = DEFAULT_RECIPE,
+    ] = options.DEFAULT_RECIPE,
     effort: Annotated[
         Effort, typer.Option("--effort", help="Time for accuracy, of a recipe of features: image size and steps.")
     ] = Effort.DEFAULT,
@@ -97,7 +96,7 @@ def demo(
     remark(f"rendered parts stand in {parts}")
     samples = read_dataset(parts)
     bundle, report = out_path / "parts.cobnut", out_path / "report.html"
-    run_training(samples, read_recipe(DEFAULT_RECIPE), bundle)
+    run_training(samples, read_recipe(options.DEFAULT_RECIPE), bundle)
     run_evaluation(bundle, samples, "rendered parts", report=report, json_file=out_path / "figures.json")
 
 

@@ -11,6 +11,7 @@ from cobnut.cli.watching import training_listeners
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from rich.progress import Progress
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from cobnut.study.tune import Task
     from cobnut.training.train import Listeners
 
-DEFAULT_RECIPE = "cae"
 BEST, PAGE, ROWS, ENDING = "best.toml", "page.html", "trials.csv", "ending.lock"
 
 SpaceFile = Annotated[
@@ -44,8 +44,8 @@ Storage = Annotated[
         show_default=False,
     ),
 ]
-
-
+Trials = Annotated[int, typer.Option(min=1, help="Trials in all, whoever works at them; more go on later.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of the search and of every training.")]
 Out = Annotated[
     Path, typer.Option("--out", help="Folder of the tuning; one that is there goes on.", show_default=False)
 ]
@@ -64,13 +64,13 @@ def tune(
     data: options.Data = None,
     *,
     out_path: Out,
-    recipe: RecipeName = DEFAULT_RECIPE,
+    recipe: RecipeName = options.DEFAULT_RECIPE,
     good: options.Good = None,
     defective: options.Defective = None,
-    trials: Annotated[int, typer.Option(min=1, help="Trials in all, whoever works at them; more go on later.")] = 30,
+    trials: Trials = 30,
     space: SpaceFile = None,
     storage: Storage = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search and of every training.")] = None,
+    seed: Seed = None,
     settings: options.Settings = None,
     weights: options.Weights = None,
     loggers: options.Loggers = None,
@@ -79,19 +79,19 @@ def tune(
     """Search the settings of a recipe that tell good images best from the same images with synthetic defects.
 
     The test images are put aside: each trial trains as `cobnut train` does and is judged on good validation images.
-    Trainings that lag behind are pruned. The first trial is the recipe as it is. When all is chosen, the test is looked
-    at once, to show how well the synthetic defects stood for the real ones.
+    Trainings that lag behind are pruned where pixels are rebuilt. The first trial is the recipe as it is. When all is
+    chosen, the test is looked at once, to show how well the synthetic defects stood for the real ones.
 
     The same command goes on with a tuning that was interrupted or killed; in several terminals it shares the trials.
     A space of your own is a TOML file such as
 
-        "network.latent" = { low = 8, high = 256, log = true }
+        "network.noise" = { low = 0.0, high = 0.6 }
 
-        "network.widths" = [[8, 16, 32], [16, 32, 64]]
+        "network.code" = [16, 32, 64]
 
     OUT receives best.toml, page.html, trials.csv, and each trial's detector as a bundle.
 
-    Example: cobnut tune photos/hazelnut --recipe cae --trials 30 --out tuning
+    Example: cobnut tune photos/hazelnut --trials 30 --out tuning
     """
     from cobnut.data.layouts import read_dataset
     from cobnut.recipe import read_recipe
@@ -99,19 +99,27 @@ def tune(
 
     options.use_weights(weights)
     check_loggers(loggers or ())
-    checked = read_recipe(recipe, settings or (), seed)
-    samples = read_dataset(data, good, defective)
+    plain, samples = read_recipe(recipe, settings or (), seed), read_dataset(data, good, defective)
+    task = _plan(plain, samples, space, settings or ())
+    with _open(task, out_path, storage) as ledger:
+        _search(task, ledger, trials, loggers or options.DEFAULT_LOGGERS)
+        _end(ledger, task.space, plain, [] if no_truth else samples, options.name_of(data, good), trials)
+
+
+def _plan(recipe: "Recipe", samples: "list[Sample]", space: Path | None, settings: "Sequence[str]") -> "Task":
+    """What every trial starts from, all of it checked; what ``settings`` fix is not searched."""
     _load_software()
-    from cobnut.study.ledger import fingerprint, open_ledger
     from cobnut.study.space import read_space
     from cobnut.study.tune import build_task
 
-    fixed = [setting.partition("=")[0].strip() for setting in settings or ()]
-    searched = read_space(checked, space, fixed)
-    task = build_task(samples, checked, searched)
-    with open_ledger(out_path, task.recipe, searched, fingerprint(task.samples, task.hashes), storage) as ledger:
-        _search(task, ledger, trials, loggers or options.DEFAULT_LOGGERS)
-        _end(ledger, searched, checked, [] if no_truth else samples, options.name_of(data, good), trials)
+    fixed = [setting.partition("=")[0].strip() for setting in settings]
+    return build_task(samples, recipe, read_space(recipe, space, fixed))
+
+
+def _open(task: "Task", out_path: Path, storage: str | None) -> "AbstractContextManager[Ledger]":
+    from cobnut.study.ledger import fingerprint, open_ledger
+
+    return open_ledger(out_path, task.recipe, task.space, fingerprint(task.samples, task.hashes), storage)
 
 
 def _load_software() -> None:

@@ -22,8 +22,9 @@ from cobnut.recipe import Recipe, option_rows, parse_recipe
 Number = StrictInt | StrictFloat
 _FALLBACK = "training"
 _EVERY_VALUE = 1000  # ranges of so few whole numbers are checked number by number
-# They say what is asked for, or deal the images anew: trials that differ in them could not be compared.
-_NOT_SEARCHED = ("name", "about", "seed", "split.", "calibration.tolerated_false_alarms")
+# They say what is asked for, deal the images anew or scale the defects that judge: trials that differ in them could not
+# be compared.
+_NOT_SEARCHED = ("name", "about", "seed", "split.", "score.synthetic", "calibration.tolerated_false_alarms")
 
 
 class Range(BaseModel):

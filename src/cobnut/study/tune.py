@@ -132,7 +132,10 @@ def _try(task: Task, ledger: Ledger, claimed: Claim, listeners: TuneListeners, l
 
 @dataclass(slots=True)
 class _Watch:
-    """Reports the objective every few epochs, and ends a training that lags behind the others."""
+    """Reports the objective every few epochs, and ends a training that lags behind the others.
+
+    A network of features learns its prototypes after the last epoch: before it there is nothing to judge.
+    """
 
     claimed: Claim
     recipe: Recipe
@@ -153,7 +156,7 @@ class _Watch:
     def __call__(self, epoch: int, detector: Detector, validation: NDArray[np.uint8]) -> None:
         self.claimed.sign()
         self.epoch, trial = epoch, self.claimed.trial
-        if epoch % self.every_epochs:
+        if epoch % self.every_epochs or self.recipe.network.rebuilds == "features":
             return
         if epoch not in self.claimed.reported:
             self.images = self.images or spoil(self.recipe, validation)
