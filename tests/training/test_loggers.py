@@ -11,7 +11,7 @@ import pytest
 from cobnut.errors import CobnutError
 from cobnut.recipe import Recipe
 from cobnut.records import Sample
-from cobnut.training.loggers import LOGGERS, build_loggers, check_loggers
+from cobnut.training.loggers import LOGGERS, _without_password, build_loggers, check_loggers
 from cobnut.training.run import run_folder
 from cobnut.training.table import EpochTable
 from cobnut.training.train import train
@@ -95,6 +95,20 @@ def test_an_mlflow_server_that_is_not_there_is_told_at_once(
     with pytest.raises(CobnutError, match=r"MLflow at http://127.0.0.1:9: does not take the run .*; check") as told:
         build_loggers(["mlflow"], tmp_path, tiny_recipe)
     assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://me:secret@127.0.0.1:9", "http://127.0.0.1:9"),
+        ("postgresql+psycopg2://me:se@cret@host/name", "postgresql+psycopg2://host/name"),
+        ("sqlite:///runs/mlflow.db", "sqlite:///runs/mlflow.db"),
+        ("sqlite:////a@b/mlflow.db", "sqlite:////a@b/mlflow.db"),
+        ("runs/mlflow", "runs/mlflow"),
+    ],
+)
+def test_a_server_is_shown_without_its_password_and_a_file_as_it_is(url: str, shown: str) -> None:
+    assert _without_password(url) == shown
 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,10 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,8 +102,7 @@ def _build_mlflow(folder: Path, options: dict[str, Any]) -> "Logger":
 
 def _without_password(url: str) -> str:
     """The URL as it may be shown: without what stands before the @ of its host."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return re.sub(r"^([^/]*//)[^/]*@", r"\1", url)
 
 
 def _flatten(options: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
