@@ -87,6 +87,26 @@ def test_mlflow_goes_on_in_the_same_run(tmp_path: Path, tiny_recipe: Recipe, mon
     assert first.version == second.version == (tmp_path / "mlflow-run.txt").read_text()
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload``")  # MLflow's own, when it looks an experiment up
+def test_cells_of_two_studies_and_of_two_machines_have_names_of_their_own_on_one_server(
+    tmp_path: Path, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    server = f"sqlite:///{tmp_path / 'server.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.chdir(tmp_path)  # artifacts of a database without a server stand beside the program
+    deep = "/".join(["a-folder-with-a-long-name"] * 12)
+    names = set()
+    for machine in ("line-1", "line-2"):
+        monkeypatch.setattr("platform.node", lambda machine=machine: machine)
+        for study in ("june", "july", f"{deep}/june", f"{deep}/july"):
+            folder = tmp_path / machine / study / "parts/cae/seed-0/cae.cobnut.run"
+            build_loggers(["mlflow"], folder, tiny_recipe)
+            names.add(mlflow.MlflowClient(server).get_run((folder / "mlflow-run.txt").read_text()).info.run_name)
+    assert len(names) == 2 * 4
+    assert all(name.endswith("parts/cae/seed-0/cae.cobnut") and len(name) <= 250 for name in names)
+
+
 def test_an_mlflow_server_that_is_not_there_is_told_at_once(
     tmp_path: Path, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

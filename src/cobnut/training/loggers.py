@@ -2,6 +2,7 @@
 
 import logging
 import os
+import platform
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 LOGGERS = ("tensorboard", "mlflow", "csv", "none")
 RUN_ID = "mlflow-run.txt"
+LONGEST_NAME = 250  # as wide as the column of MLflow's table of runs
 # A server that does not answer is told within seconds; MLflow itself would go on trying for minutes.
 MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -86,7 +88,7 @@ def _build_mlflow(folder: Path, options: dict[str, Any]) -> "Logger":
     folder.mkdir(parents=True, exist_ok=True)
     logger = MLFlowLogger(
         "cobnut",
-        run_name=f"{options['name']} {folder.name.removesuffix('.run')}",
+        run_name=_run_name(str(options["name"]), folder),
         tracking_uri=server or f"sqlite:///{folder.absolute() / 'mlflow.db'}",
         artifact_location=None if server else (folder.absolute() / "mlflow").as_uri(),
         run_id=note.read_text(encoding="utf-8") if note.exists() else None,
@@ -98,6 +100,13 @@ def _build_mlflow(folder: Path, options: dict[str, Any]) -> "Logger":
         reason = " ".join(str(error).replace(server or place, place).split())[:120]
         raise CobnutError(f"MLflow at {place}: does not take the run ({reason}); check $MLFLOW_TRACKING_URI") from None
     return logger
+
+
+def _run_name(recipe: str, folder: Path) -> str:
+    """Recipe, machine and bundle: studies and machines that share a server have cells of the same names."""
+    head, place = f"{recipe} {platform.node()}:", str(folder.absolute()).removesuffix(".run")
+    room = LONGEST_NAME - len(head)
+    return head + (place if len(place) <= room else f"…{place[1 - room :]}")
 
 
 def _without_password(url: str) -> str:
