@@ -15,7 +15,7 @@ from cobnut.report.panels import build_scenes, choose_images
 from cobnut.report.study_notes import write_notes
 from cobnut.report.study_page import render_study, write_study_page
 from cobnut.report.study_rows import build_loss_rows, build_rows, figure_text
-from cobnut.report.verdicts import contest_verdict, difference_text, indistinguishable
+from cobnut.report.verdicts import contest_verdict, difference_text, not_behind
 from outcomes import leave_pictures, make_outcome
 
 
@@ -93,13 +93,14 @@ def test_verdicts_say_what_is_more_than_chance(results: Results, tmp_path: Path)
     assert contest_verdict(contest)[0].endswith(
         f"It is significantly better than weakest; it cannot be told apart from {other}."
     )
-    assert indistinguishable(contest, "auroc") == {"strong", "alike"}
+    assert not_behind(contest, "auroc") == {"strong", "alike"}
     # the best by all that it judged may be behind on what all others have judged as well
     turned = [replace(each, first=each.second, second=each.first) for each in contest.comparisons]
     assert "weakest came out significantly ahead of it" in contest_verdict(replace(contest, comparisons=turned))[0]
+    assert not_behind(replace(contest, comparisons=turned), "auroc") == {"strong", "alike", "weakest"}
     alone = build_contests([make_outcome(tmp_path)])[0]
     assert "there is no other recipe" in contest_verdict(alone)[0]
-    assert indistinguishable(alone, "auroc") == {"cae"}
+    assert not_behind(alone, "auroc") == {"cae"}
     many = build_contests([make_outcome(tmp_path, name) for name in ("a", "bb", "ccc", "dddd")])[0]
     assert contest_verdict(many)[0].endswith("It cannot be told apart from any of the 3 others.")
 

@@ -18,7 +18,7 @@ from cobnut.report.page import render_page, write_page
 from cobnut.report.panels import Scene, build_scenes
 from cobnut.report.plots.study import plot_losses, plot_ranking, plot_speed
 from cobnut.report.study_rows import HEADINGS, LOSS_HEADINGS, StudyRow, build_loss_rows, build_rows
-from cobnut.report.verdicts import contest_verdict, difference_text, indistinguishable
+from cobnut.report.verdicts import contest_verdict, difference_text, not_behind
 from cobnut.runtime.inspect import Inspector
 
 
@@ -102,7 +102,7 @@ def _section(number: int, contest: Contest, open_inspector: Callable[[Path], Ins
 
 def _plots(number: int, contest: Contest) -> dict[str, Markup]:
     accuracy = STUDY_FIGURES["accuracy"] if is_of_the_study(contest.category) else None
-    level = {"image_auroc": indistinguishable(contest, "auroc"), "accuracy": indistinguishable(contest, "accuracy")}
+    level = {"image_auroc": not_behind(contest, "auroc"), "accuracy": not_behind(contest, "accuracy")}
     return {
         "ranking": Markup(plot_ranking(f"ranking-{number}", contest.standings, level, accuracy)),
         "losses": Markup(plot_losses(f"losses-{number}", contest.standings)),

@@ -30,13 +30,15 @@ def contest_verdict(contest: Contest) -> list[str]:
     ]
 
 
-def indistinguishable(contest: Contest, figure: Compared) -> set[str]:
-    """The recipe that is best by a figure, and all that are not significantly behind it."""
+def not_behind(contest: Contest, figure: Compared) -> set[str]:
+    """The recipe that is best by a figure, and all that are not significantly behind it; one may even be ahead, on
+    the images that all have judged.
+    """
     best = best_by(contest, figure).recipe
     others = [each.recipe for each in contest.standings if each.recipe != best]
     if not contest.comparisons:
         return {best, *others}
-    return {best, *(name for name in others if not getattr(contest.between(best, name), figure).is_significant)}
+    return {best, *(name for name in others if _lead(contest, best, name, figure) <= 0)}
 
 
 def best_by(contest: Contest, figure: Compared) -> Standing:

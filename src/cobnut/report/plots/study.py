@@ -16,7 +16,7 @@ def plot_ranking(
 ) -> str:
     """AUROC and accuracy of each recipe with their intervals, a small dot for each seed, the best on top.
 
-    ``level`` names, for either figure, the recipes that cannot be told apart from the best; ``study_accuracy`` is
+    ``level`` names, for either figure, the recipes that are not significantly behind the best; ``study_accuracy`` is
     drawn as a line.
     """
 
