@@ -1,5 +1,6 @@
 """The grid is checked whole before anything runs, and a study is only ever extended."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -116,3 +117,33 @@ def test_an_encoder_without_weights_takes_part_with_random_ones_and_it_is_said(
     assert prepared(read_recipe("cae")) == (read_recipe("cae"), None)
     with pytest.raises(RecipeError, match="there is no such file"):
         read([tmp_path], tmp_path / "out", ("transfer-vgg19",), ("network.weights=mine.safetensors",))
+
+
+def test_other_weights_of_an_encoder_are_refused_once_a_cell_has_begun(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cobnut.models.weights._on_hub", lambda name: None)
+    (tmp_path / "none").mkdir()
+    for name in ("first", "moved", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vgg16.safetensors").write_bytes(b"other" if name == "other" else b"first")
+
+    def note_with(name: str) -> None:
+        monkeypatch.setenv("COBNUT_WEIGHTS", str(tmp_path / name))
+        _has_weights.cache_clear()
+        grid = read([parts], tmp_path / "out", ("transfer-vgg16", "cae"), ("training.epochs=3",))
+        update_note(grid, "x")
+        next(grid.cells()).folder.mkdir(parents=True, exist_ok=True)
+
+    note_with("first")
+    note_with("moved")
+    note = read_note(tmp_path / "out")
+    assert note is not None
+    assert note.weights == {"transfer-vgg16": hashlib.sha256(b"first").hexdigest()}
+    note_with("none")  # what is known is not forgotten
+    with pytest.raises(CobnutError, match="recipe transfer-vgg16 was begun with other weights of its encoder"):
+        note_with("other")
+    for folder in (tmp_path / "out").glob("*/transfer-vgg16"):
+        shutil.rmtree(folder)
+    note_with("other")
+    _has_weights.cache_clear()

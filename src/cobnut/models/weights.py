@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cobnut.data.store import cache_folder
 from cobnut.errors import RecipeError
+from cobnut.files import hash_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,6 +68,20 @@ def locate_weights(name: str, weights: str) -> Source:
             f"folder that holds {name}.safetensors with --weights or $COBNUT_WEIGHTS, or reach the hub {_endpoint()}"
         )
     return found
+
+
+def identify_weights(name: str, weights: str) -> str:
+    """The SHA-256 of the file that the encoder ``name`` would get its weights from, wherever it lies; else "random".
+
+    Empty where no file is there (yet), so that nothing can be said of it.
+    """
+    try:
+        source = locate_weights(name, weights)
+    except RecipeError:
+        return ""
+    if source.path is None:
+        return "random" if source.kind == "random" else ""
+    return hash_file(source.path)
 
 
 def read_weights(name: str, source: Source) -> "dict[str, Tensor]":

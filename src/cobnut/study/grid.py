@@ -12,8 +12,8 @@ from cobnut.data.layouts import read_dataset
 from cobnut.data.split import content_hashes, split_samples
 from cobnut.errors import CobnutError, DataError, RecipeError
 from cobnut.files import hash_file
-from cobnut.models.weights import find_weights
-from cobnut.options import TransferOptions
+from cobnut.models.weights import find_weights, identify_weights
+from cobnut.options import FeatureOptions, TransferOptions
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.records import Sample
 from cobnut.training.train import check_recipe
@@ -93,6 +93,14 @@ def prepared(recipe: Recipe) -> tuple[Recipe, str | None]:
         return recipe, None
     by_chance = network.model_copy(update={"weights": "random"})
     return recipe.model_copy(update={"network": by_chance}), "random weights"
+
+
+def identify(recipe: Recipe) -> str:
+    """Which weights the recipe's encoder begins with, by their SHA-256; empty where none are named or found."""
+    network = recipe.network
+    if not isinstance(network, TransferOptions | FeatureOptions):
+        return ""
+    return identify_weights(network.encoder, network.weights)
 
 
 @cache

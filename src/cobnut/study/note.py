@@ -12,19 +12,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cobnut.errors import CobnutError, DataError
 from cobnut.files import make_folder, write_whole
 from cobnut.recipe import Recipe
-from cobnut.study.grid import Grid
+from cobnut.study.grid import Grid, identify
 
 NOTE, LOCK = "study.json", "study.lock"
 
 
 class Note(BaseModel):
-    """The recipes by name, seeds aside, the fingerprints of the categories, and the last command."""
+    """The recipes by name, seeds aside, the weights of their encoders as far as they are known, the fingerprints of
+    the categories, and the last command.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     command: str
     recipes: dict[str, Recipe]
     categories: dict[str, str]
+    weights: dict[str, str] = {}
 
 
 def read_note(out: Path) -> Note | None:
@@ -74,12 +77,20 @@ def update_note(grid: Grid, command: str) -> None:
     More seeds, recipes or categories extend a study. A recipe or category of which nothing has begun may change.
     """
     former = read_note(grid.out) or Note(command="", recipes={}, categories={})
+    weights = {each.name: found for each in grid.recipes if (found := identify(each))}
     for recipe in grid.recipes:
         known = former.recipes.get(recipe.name)
         if known is not None and known != recipe and any(grid.out.glob(f"*/{recipe.name}/seed-*")):
             raise CobnutError(
                 f"{grid.out}: recipe {recipe.name} was begun with {_change(known, recipe)}; choose another --out, give "
                 f"the recipe another name, or remove {grid.out / '*' / recipe.name} to train it anew"
+            )
+        now = weights.get(recipe.name, "")
+        if now != former.weights.get(recipe.name, now) and now and any(grid.out.glob(f"*/{recipe.name}/seed-*")):
+            raise CobnutError(
+                f"{grid.out}: recipe {recipe.name} was begun with other weights of its encoder than are found now; "
+                f"name theirs with --weights, choose another --out, or remove {grid.out / '*' / recipe.name} to train "
+                "it anew"
             )
     for category in grid.categories:
         if former.categories.get(category.name, category.fingerprint) != category.fingerprint:
@@ -92,6 +103,7 @@ def update_note(grid: Grid, command: str) -> None:
     note = Note(
         command=command,
         recipes=former.recipes | {each.name: each for each in grid.recipes},
+        weights=former.weights | weights,
         categories=former.categories | {each.name: each.fingerprint for each in grid.categories},
     )
     with write_whole(grid.out / NOTE) as partial:
