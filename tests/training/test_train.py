@@ -103,6 +103,14 @@ def test_a_bound_of_steps_shortens_the_whole_schedule_alike(images: int) -> None
     assert options.model_copy(update={"most_steps": 0}).shortened(images).patience == 30
 
 
+def test_where_steps_bind_more_epochs_train_no_longer_and_stop_earlier_as_the_help_says() -> None:
+    asked = [TrainingOptions(epochs=epochs, patience=30, most_steps=1000) for epochs in (100, 200, 400)]
+    shortened = [each.shortened(800) for each in asked]
+    assert [each.epochs for each in shortened] == [10, 10, 10]
+    assert [each.patience for each in shortened] == [3, 2, 1]
+    assert "raise most_steps instead" in str(TrainingOptions.model_fields["epochs"].description)
+
+
 def test_a_shortened_training_lowers_its_rate_as_often_as_a_whole_one(
     bundle: Path, samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path
 ) -> None:

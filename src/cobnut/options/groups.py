@@ -82,8 +82,17 @@ class TrainingOptions(Options):
     """How the network learns (study, 3.3)."""
 
     loss: dict[str, Weight] = Field({"mse": 1.0}, min_length=1, description="weight of each loss in the sum")
-    epochs: int = Field(150, ge=1, description="most passes over the training images")
-    patience: int = Field(30, ge=1, description="epochs without a better validation loss after which training stops")
+    epochs: int = Field(
+        150,
+        ge=1,
+        description="most passes over the training images; where most_steps binds, more of them train no longer but "
+        "stop and lower the rate earlier: raise most_steps instead",
+    )
+    patience: int = Field(
+        30,
+        ge=1,
+        description="epochs without a better validation loss after which training stops, of the epochs asked for",
+    )
     batch_size: int = Field(8, ge=4, description="images a step")
     most_steps: int = Field(
         0,
@@ -116,7 +125,7 @@ class TrainingOptions(Options):
         """The options as they hold for so many training images.
 
         What ``most_steps`` takes off the epochs, it takes off patience and step_epochs too, so that the rate falls as
-        often as in a whole training. More epochs under the same bound therefore mean an earlier step.
+        often as in a whole training. More epochs under the same bound therefore mean an earlier stop and step.
         """
         epochs = self.epochs_for(images)
         counted = {name: -(-getattr(self, name) * epochs // self.epochs) for name in ("patience", "step_epochs")}
