@@ -45,11 +45,12 @@ class Note(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """An open tuning: its folder, its note and Optuna's study of it."""
+    """An open tuning: its folder, its note, Optuna's study of it, and whether workers elsewhere may write to that."""
 
     out: Path
     note: Note
     study: optuna.Study
+    is_shared: bool
 
     def lock(self, name: str = LOCK, seconds: float = -1) -> FileLock:
         """A lock that the system frees when its holder dies, however it dies; waits for ever unless told otherwise."""
@@ -58,6 +59,14 @@ class Ledger:
     def bundle(self, number: int) -> Path:
         """Where the detector of a trial stands."""
         return self.out / "trials" / f"{number:04}.cobnut"
+
+
+def home_of(out: Path) -> str | None:
+    """By what the folder of a tuning is known; ``None`` where there is none to be seen from here."""
+    try:
+        return Note.model_validate_json((out / NOTE).read_bytes()).home
+    except (OSError, ValidationError):
+        return None
 
 
 @contextmanager
@@ -94,7 +103,7 @@ def open_ledger(out: Path, recipe: Recipe, space: Space, images: str, storage: s
             if not study.get_trials(deepcopy=False):
                 study.enqueue_trial(space.start)
         try:
-            yield Ledger(out, note, study)
+            yield Ledger(out, note, study, is_shared=storage is not None)
         finally:
             database.remove_session()
             database.engine.dispose()
