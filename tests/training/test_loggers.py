@@ -17,6 +17,8 @@ from cobnut.training.table import EpochTable
 from cobnut.training.train import train
 from program import TINY, Run
 
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload``")  # MLflow's own, from its use of SQLAlchemy
+
 
 def rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "csv" / "metrics.csv").open(newline="") as file:
@@ -87,7 +89,6 @@ def test_mlflow_goes_on_in_the_same_run(tmp_path: Path, tiny_recipe: Recipe, mon
     assert first.version == second.version == (tmp_path / "mlflow-run.txt").read_text()
 
 
-@pytest.mark.filterwarnings("ignore:The ``noload``")  # MLflow's own, when it looks an experiment up
 def test_cells_of_two_studies_and_of_two_machines_have_names_of_their_own_on_one_server(
     tmp_path: Path, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
