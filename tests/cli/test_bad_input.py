@@ -139,7 +139,7 @@ COMMANDS: list[tuple[list[str], str]] = [
     ([*TUNE, "parts", "--space", "nowhere.toml"], "space nowhere.toml: there is no such file"),
     ([*TUNE, "parts", "--space", "broken.toml"], "space broken.toml: not valid TOML"),
     ([*TUNE, "parts", "--space", "unknown-space.toml"], "there is no option 'training.epoch'; did you mean training.e"),
-    ([*TUNE, "parts", "--space", "size-space.toml"], "image.size = 100: network dense needs a multiple of 8"),
+    ([*TUNE, "parts", "--space", "size-space.toml"], "image.size = 100: network feature needs a multiple of 32"),
     ([*TUNE, "parts", "--storage", "nosql://host"], "--storage nosql:…: cannot be opened"),
     ([*TUNE, "parts", "--weights", "nowhere"], "--weights nowhere: there is no such folder"),
     (["tune", "parts", "--out", "no-layout"], "no-layout: exists and is not the folder of a tuning"),
