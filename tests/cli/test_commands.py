@@ -32,6 +32,7 @@ def test_train_evaluate_and_inspect_in_a_row(run: Callable[..., Run], parts: Pat
     evaluated = run("evaluate", bundle, parts, "--json", figures, "--report", report)
     assert evaluated.code == 0, evaluated.err
     assert "image AUROC" in evaluated.out
+    assert "sizes    No size is found reliably: to prove 90 % takes 29 defects" in evaluated.out
     content = json.loads(figures.read_text())
     assert content["recipe"]["name"] == "cae"
     assert content["n_defective"] == 8

@@ -54,6 +54,18 @@ def test_the_figures_agree_with_the_verdicts_one_by_one(evaluation: Evaluation, 
     assert evaluation.figures["accuracy"] == pytest.approx(right)
 
 
+def test_every_drawn_defect_has_its_area_in_pixels_of_the_photograph(evaluation: Evaluation) -> None:
+    drawn = {each.sample.path: each for each in evaluation.judged if each.sample.mask_path}
+    assert len(drawn) == len(evaluation.defects) == 8
+    for defect, each in zip(evaluation.defects, drawn.values(), strict=True):
+        mask = np.asarray(Image.open(each.sample.mask_path))
+        assert (defect.pixels, defect.share) == (np.count_nonzero(mask), np.mean(mask > 0))
+        assert (defect.score, defect.is_found) == (each.score, each.is_rejected)
+    told = evaluation.as_dict()["found_reliably"]
+    assert (told["pixels"], told["drawn"], told["wanted"], told["confidence"]) == (None, 8, 0.9, 0.95)
+    assert "takes 29 defects" in told["sentence"]
+
+
 def test_every_figure_lies_in_its_interval(evaluation: Evaluation) -> None:
     for each in (evaluation, *evaluation.per_type.values()):
         for name, (low, high) in each.intervals.items():

@@ -90,15 +90,17 @@ def draw(tmp_path: Path) -> Callable[..., Judged]:
         path = tmp_path / "data" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", size, (90, 120, 60)).save(path, "PNG")
-        mask = None
+        mask, marked = None, 0
         if has_mask:
             mask = tmp_path / "masks" / name
             mask.parent.mkdir(parents=True, exist_ok=True)
-            marked = Image.new("L", size)
-            marked.paste(255, (5, 5, 15, 12))
-            marked.save(mask, "PNG")
+            picture = Image.new("L", size)
+            picture.paste(255, (5, 5, 15, 12))
+            picture.save(mask, "PNG")
+            marked = 70
         label = "good" if defect_type == "good" else "defective"
-        return Judged(Sample(path, "test", label, defect_type, mask), score, score > THRESHOLD)
+        sample = Sample(path, "test", label, defect_type, mask)
+        return Judged(sample, score, score > THRESHOLD, marked, size[0] * size[1])
 
     return draw_one
 

@@ -79,7 +79,7 @@ def test_report_is_one_file_without_references(parts, evaluate_by_hand, judge, t
 
 def test_ids_are_unique_across_the_plots(parts, evaluate_by_hand, judge):
     page = Page(render_report(evaluate_by_hand(parts), judge))
-    assert page.tags["svg"] == 4
+    assert page.tags["svg"] == 5
     assert [name for name, count in page.ids.items() if count > 1] == []
 
 
@@ -211,3 +211,27 @@ def test_the_further_figures_stand_with_their_intervals(parts, evaluate_by_hand,
     text = Page(render_report(evaluate_by_hand(parts), judge)).text
     for heading in ("Precision", "Recall", "F1-max", "Image AP", "Pixel AP"):
         assert heading in text
+
+
+def test_the_size_that_is_found_reliably_is_told_with_its_picture(draw, evaluate_by_hand, judge):
+    judged = [draw(f"cut/{n}.png", 0.1, "cut", has_mask=True) for n in range(29)]
+    text = Page(render_report(evaluate_by_hand(judged), judge)).text
+    assert "Defects are found reliably from 70 marked pixels on (5.8\u202f% of the image): of the 29 that are" in text
+    assert "found reliably from 70 on" in text
+    fewer = Page(render_report(evaluate_by_hand(judged[1:]), judge)).text
+    assert "No size is found reliably: to prove 90\u202f% takes 29 defects that are drawn" in fewer
+    assert "found reliably from" not in fewer
+
+
+def test_where_no_defect_is_drawn_nothing_is_said_of_sizes(draw, evaluate_by_hand, judge):
+    page = Page(render_report(evaluate_by_hand([draw("cut/a.png", 0.5, "cut"), draw("good/a.png", 0.01)]), judge))
+    assert "sizes" not in page.ids
+    assert "found reliably" not in page.text
+
+
+def test_sizes_need_no_threshold_above_zero(draw, evaluate_by_hand, judge):
+    evaluation = evaluate_by_hand([draw("cut/a.png", 0.5, "cut", has_mask=True)])
+    evaluation = replace(evaluation, manifest=evaluation.manifest.model_copy(update={"threshold": 0.0}))
+    page = Page(render_report(evaluation, judge))
+    assert "sizes" in page.ids
+    assert page.tags["svg"] == 2

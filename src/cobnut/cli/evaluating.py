@@ -117,6 +117,8 @@ def run_evaluation(
     if report is not None:
         _write_report(evaluation, inspector, report)
     print_figures(evaluation)
+    if evaluation.defects:
+        out.print(f"sizes    {evaluation.smallest.sentence}", markup=False)
     if evaluation.manifest.recipe.calibration.method == "conformal":
         out.print(f"promise  {promise_text(evaluation.manifest)}", markup=False)
     for name, place in (("figures", json_file), ("report", report)):

@@ -15,6 +15,7 @@ from cobnut.errors import DataError, ImageError
 from cobnut.evaluation.intervals import Interval, bootstrap, exact_interval
 from cobnut.evaluation.metrics import Confusion, auroc, average_precision, classification_table, f1_max
 from cobnut.evaluation.pixels import PixelScores
+from cobnut.evaluation.sizes import Defect, SmallestArea, smallest_area
 from cobnut.records import Sample
 from cobnut.runtime.bundle import Manifest
 from cobnut.runtime.inspect import Inspector
@@ -36,11 +37,16 @@ IMAGE_FIGURES = (
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One image of the test with its truth and the detector's answer."""
+    """One image of the test with its truth and the detector's answer.
+
+    ``marked`` and ``pixels`` count the pixels of its mask, those that are marked and all; 0 where no defect is drawn.
+    """
 
     sample: Sample
     score: float
     is_rejected: bool
+    marked: int = 0
+    pixels: int = 0
 
     @property
     def is_right(self) -> bool:
@@ -74,6 +80,20 @@ class Evaluation:
     seconds: float
     ms_per_image: float
 
+    @property
+    def defects(self) -> list[Defect]:
+        """The defective images whose defect is drawn."""
+        return [
+            Defect(each.marked, each.marked / each.pixels, each.score, each.is_rejected)
+            for each in self.judged
+            if each.marked
+        ]
+
+    @property
+    def smallest(self) -> SmallestArea:
+        """From which size on defects are found reliably."""
+        return smallest_area(self.defects)
+
     def as_dict(self) -> dict[str, Any]:
         """The figures for machines: the JSON of ``cobnut evaluate --json``."""
         per_type = {
@@ -85,6 +105,7 @@ class Evaluation:
             "threshold": self.manifest.threshold,
             "per_type": per_type,
             "intervals": self.intervals,
+            "found_reliably": self.smallest.as_dict(),
             "n_good": self.confusion.good,
             "n_defective": self.confusion.defective,
             "n_held_out_good": self.held_out,
@@ -168,8 +189,9 @@ def _judge(
         if isinstance(answer, ImageError):
             unreadable.append(str(answer))
         else:
-            judged.append(Judged(sample, answer.score, answer.is_defective))
             mask = _truth(sample, unreadable)
+            marked, drawn = (0, 0) if mask is None else (int(mask.sum()), mask.size)
+            judged.append(Judged(sample, answer.score, answer.is_defective, marked, drawn))
             if mask is not None:
                 pixels.add(answer.anomaly_map, mask, sample.defect_type)
         on_progress(1)

@@ -41,6 +41,13 @@ def exact_interval(part: int, whole: int) -> Interval:
     return low, high
 
 
+def lower_bound(part: int, whole: int, confidence: float) -> float:
+    """Clopper and Pearson's one-sided bound: with ``confidence`` a rate that gave ``part`` of ``whole`` is no lower."""
+    from scipy.special import betaincinv
+
+    return float(betaincinv(part, whole - part + 1, 1 - confidence)) if part else 0.0
+
+
 def percentile_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval:
     """The middle 95 % of the drawn values."""
     low, high = np.percentile(np.asarray(values), [2.5, 97.5])

@@ -13,6 +13,7 @@ from cobnut.report.gallery import Inspects, build_groups
 from cobnut.report.making import choice_text, decision_text, fact_rows, option_values, promise_text, threshold_text
 from cobnut.report.page import render_page, write_page
 from cobnut.report.plots.evaluation import plot_loss, plot_precision_recall, plot_roc, plot_scores
+from cobnut.report.plots.sizes import plot_sizes
 from cobnut.report.tables import (
     FURTHER,
     MEANINGS,
@@ -72,6 +73,7 @@ def _head(evaluation: Evaluation) -> dict[str, Any]:
         "counts": f"{good}{held}; {defective}",
         "threshold": words.amount(evaluation.manifest.threshold),
         "promise": promise_text(evaluation.manifest) if is_promised else "",
+        "sizes": evaluation.smallest.sentence.replace(" %", f"{words.THIN}%"),
         "mistakes": confusion.false_positive + confusion.false_negative,
         "count": words.count,
     }
@@ -110,5 +112,7 @@ def _plots(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     if area is not None and precision is not None:
         yield "roc", plot_roc(good, defective, manifest.threshold, area)
         yield "precision_recall", plot_precision_recall(good, defective, manifest.threshold, precision)
+    if evaluation.defects and manifest.threshold > 0:
+        yield "sizes", plot_sizes(evaluation.defects, evaluation.smallest, manifest.threshold)
     if manifest.history:
         yield "loss", plot_loss(manifest.history, manifest.best_epoch)
