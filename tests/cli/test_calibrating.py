@@ -1,14 +1,17 @@
 """`cobnut calibrate`, `replay` and `rollback` as a user meets them."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from scipy.stats import binomtest
 
 from cobnut.data.sample_parts import write_sample_parts
 from cobnut.runtime.bundle import read_manifest
+from cobnut.runtime.inspect import Inspector
 from program import Run
 
 
@@ -91,3 +94,79 @@ def test_compare_tells_in_words_which_is_better(
     figures = json.loads((tmp_path / "duel.json").read_text())
     assert figures["ranking"]["p_value"] == 1
     assert figures["defective"]["only_second"] > 0
+
+
+@pytest.fixture(scope="module")
+def faulty(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(parts / "test", tmp_path_factory.mktemp("faulty") / "test"))
+    shutil.rmtree(folder / "good")
+    return folder
+
+
+def test_labelled_defects_report_and_change_nothing(
+    run: Callable[..., Run], copy: Path, fresh: Path, faulty: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(copy, tmp_path / "other.cobnut"))
+    done = run("calibrate", copy, fresh, "--alpha", 0.25, "--defective", faulty)
+    assert done.code == 0, done.err
+    assert run("calibrate", other, fresh, "--alpha", 0.25).code == 0
+    made = read_manifest(copy)
+    assert made.model_copy(update={"calibrated": ""}) == read_manifest(other).model_copy(update={"calibrated": ""})
+    inspector = Inspector(copy)
+    missed = sum(not inspector.inspect(path).is_defective for path in faulty.rglob("*.png"))
+    low, high = binomtest(missed, 8).proportion_ci(0.95, method="exact")
+    told = re.search(r"misses     (\d+) of 8 labelled defects pass \((.*)%, 95 % interval (.*)–(.*)%\)\n", done.out)
+    assert told is not None, done.out
+    assert int(told[1]) == missed
+    assert float(told[3].strip().replace("<", "")) == pytest.approx(100 * low, abs=0.6)
+    assert float(told[4].strip().replace(">", "")) == pytest.approx(100 * high, abs=0.6)
+    assert "chosen" not in done.out
+
+
+def test_costs_choose_alpha_and_tell_why(run: Callable[..., Run], copy: Path, fresh: Path, faulty: Path) -> None:
+    costs = ["--cost-miss", 50, "--cost-false-alarm", 1, "--defect-rate", 0.05]
+    done = run("calibrate", copy, fresh, "--defective", faulty, *costs)
+    assert done.code == 0, done.err
+    alpha = read_manifest(copy).recipe.calibration.alpha
+    assert read_manifest(copy).asked["alpha"] == alpha
+    assert f"chosen     alpha {alpha:g}: a part is expected to cost" in done.out
+    assert "(2.50 if nobody inspects). 12 good images and 8 labelled defects chose it, 12 others set" in done.out
+    assert f"On average at most {100 * alpha:g}" in done.out
+    rows = [
+        [cell.strip() for cell in line.split("│")[1:-1]]
+        for line in done.out.splitlines()
+        if "at most" in line and "│" in line
+    ]
+    chosen = [row for row in rows if row[0] == "→"]
+    assert [float(row[1]) for row in chosen] == [alpha]
+    assert float(chosen[0][4]) == min(float(row[4]) for row in rows)
+    assert [float(row[1]) for row in rows] == [0.077, 0.1, 0.15, 0.2, 0.3, 0.5]
+    assert "they helped to choose alpha" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cost-miss", "1"], "go together; --cost-false-alarm and --defect-rate are missing"),
+        (["--cost-miss", "1", "--cost-false-alarm", "1"], "go together; --defect-rate is missing"),
+        (["COSTS"], "costs need labelled defects to count what is missed: name their folder by --defective DIR"),
+        (["COSTS", "--defective", "FAULTY", "--alpha", "0.1"], "--alpha 0.1: costs choose alpha themselves"),
+        (["COSTS", "--defective", "FAULTY", "--defect-rate", "1"], "--defect-rate 1: is no share of parts"),
+        (["COSTS", "--defective", "FAULTY", "--cost-miss", "-2"], "--cost-miss -2: is no cost"),
+        (["--defective", "FRESH"], "stands among the good images as well (24 such)"),
+        (["--defective", "TRAINED"], "the bundle was made with this image as a good one"),
+        (["--defective", "NOWHERE"], "no such file or folder"),
+        (["COSTS", "--defective", "FAULTY", "--confidence", "0.99999"], "takes 34 good images at the least"),
+    ],
+)
+def test_costs_and_defects_that_make_no_sense_are_refused_in_one_line(
+    run: Callable[..., Run], copy: Path, fresh: Path, faulty: Path, parts: Path, words: list[str], message: str
+) -> None:
+    places = {"FAULTY": faulty, "FRESH": fresh, "TRAINED": parts / "train" / "good", "NOWHERE": parts / "nowhere"}
+    costs = ["--cost-miss", "1", "--cost-false-alarm", "1", "--defect-rate", "0.1"]
+    typed = [each for word in words for each in (costs if word == "COSTS" else [str(places.get(word, word))])]
+    done = run("calibrate", copy, fresh, *typed)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert len(done.err.splitlines()) == 1
+    assert read_manifest(copy).version == 1

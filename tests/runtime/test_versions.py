@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 
 from cobnut.calibration.conformal import conformal_threshold
+from cobnut.calibration.costs import Costs, LeastCost
 from cobnut.data.sample_parts import write_sample_parts
 from cobnut.errors import BundleError, CobnutError, DataError
+from cobnut.evaluation import evaluate as evaluation
+from cobnut.files import hash_file
 from cobnut.records import Sample, Verdict
 from cobnut.runtime.bundle import read_manifest
 from cobnut.runtime.inspect import Inspector
 from cobnut.runtime.logs import images_of, read_log
 from cobnut.runtime.replay import replay
-from cobnut.runtime.versions import calibrate, roll_back, versions
+from cobnut.runtime.versions import calibrate, defective_scores, roll_back, versions
 from cobnut.training.train import train
 
 
@@ -163,3 +166,73 @@ def test_another_file_is_no_log(tmp_path: Path, name: str, content: str, message
         read_log(tmp_path / name)
     with pytest.raises(DataError, match="no such log"):
         read_log(tmp_path / f"other-{name}")
+
+
+def by_cost(bundle: Path, faulty: list[Path], fresh: list[Path]) -> LeastCost:
+    return LeastCost(Costs(30.0, 1.0, 0.05), defective_scores(bundle, faulty, fresh))
+
+
+@pytest.fixture(scope="module")
+def faulty(samples: list[Sample]) -> list[Path]:
+    return [sample.path for sample in samples if sample.is_defective]
+
+
+def test_images_that_choose_alpha_by_cost_calibrate_nothing(copy: Path, fresh: list[Path], faulty: list[Path]) -> None:
+    before, chosen = read_manifest(copy), by_cost(copy, faulty, fresh)
+    made = calibrate(copy, fresh, by_cost=chosen)
+    calibrating = set(made.fingerprint["calibration"])
+    defects = {hash_file(path) for path in faulty}
+    assert defects < set(made.fingerprint["validation"])
+    choosing = set(made.fingerprint["validation"]) - set(before.fingerprint["validation"]) - defects
+    assert (len(choosing), len(calibrating), len(choosing & calibrating)) == (12, 12, 0)
+    assert chosen.chose == 12
+    paths = {hash_file(path): path for path in fresh}
+    scores = {content: Inspector(copy).inspect(path).score for content, path in paths.items()}
+    assert sorted(made.calibration_scores) == sorted(scores[content] for content in calibrating)
+    again = LeastCost(chosen.costs, chosen.defective)
+    assert made.recipe.calibration.alpha == again.choose(np.array([scores[c] for c in choosing], np.float32), 12, 0.0)
+    assert made.threshold == conformal_threshold(np.array(made.calibration_scores), again.best.alpha)
+
+
+def test_images_that_have_chosen_choose_again_and_never_calibrate(
+    copy: Path, fresh: list[Path], faulty: list[Path], samples: list[Sample]
+) -> None:
+    first = calibrate(copy, fresh[:16], by_cost=by_cost(copy, faulty, fresh))
+    second = calibrate(copy, fresh[::-1], by_cost=by_cost(copy, faulty, fresh))  # the same defects may choose again
+    assert set(first.fingerprint["validation"]) <= set(second.fingerprint["validation"])
+    assert not set(second.fingerprint["validation"]) & set(second.fingerprint["calibration"])
+    with pytest.raises(DataError, match="has learned or chosen by this image"):
+        calibrate(copy, fresh, PROMISED)
+    with pytest.raises(DataError, match="has learned or chosen by this image"):
+        calibrate(copy, [s.path for s in samples if s.split == "train"], by_cost=by_cost(copy, faulty, fresh))
+    assert read_manifest(copy) == second
+
+
+def test_labelled_defects_that_are_no_defects_are_refused(
+    copy: Path, fresh: list[Path], faulty: list[Path], samples: list[Sample], tmp_path: Path
+) -> None:
+    calibrate(copy, fresh, by_cost=by_cost(copy, faulty, fresh))
+    for split in ("train", "validation"):
+        used = set(read_manifest(copy, 1).fingerprint[split])
+        seen = next(sample.path for sample in samples if hash_file(sample.path) in used)
+        with pytest.raises(DataError, match="was made with this image as a good one .1 such"):
+            defective_scores(copy, [*faulty, seen], [])
+    with pytest.raises(DataError, match="stands among the good images as well .1 such"):
+        defective_scores(copy, [*faulty, fresh[0]], fresh)
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="calibrate without it"):
+        defective_scores(copy, [tmp_path / "bad.png"], fresh)
+
+
+def test_a_copy_of_a_labelled_defect_counts_once(copy: Path, faulty: list[Path], tmp_path: Path) -> None:
+    twin = Path(shutil.copy(faulty[0], tmp_path / "twin.png"))
+    assert len(defective_scores(copy, [*faulty, twin], [])) == len(faulty) == 8
+
+
+def test_defects_that_have_chosen_are_no_test(
+    copy: Path, fresh: list[Path], faulty: list[Path], samples: list[Sample]
+) -> None:
+    calibrate(copy, fresh, by_cost=by_cost(copy, faulty, fresh))
+    with pytest.raises(DataError, match="has seen this test image while it was made .8 such"):
+        evaluation.test_samples(samples, read_manifest(copy), allow_leaks=False)
+    assert len(evaluation.test_samples(samples, read_manifest(copy, 1), allow_leaks=False)[0]) > 8

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cobnut.cli import options
+from cobnut.cli import costs, options
 from cobnut.cli.terminal import out, progress, remark
 
 if TYPE_CHECKING:
@@ -24,30 +24,49 @@ def calibrate(
     images: options.Images,
     alpha: options.Alpha = None,
     confidence: options.Confidence = None,
+    defective: costs.Defective = None,
+    cost_miss: costs.CostMiss = None,
+    cost_false_alarm: costs.CostFalseAlarm = None,
+    defect_rate: costs.DefectRate = None,
 ) -> None:
     """Set the threshold anew by good images that the bundle was not made with: a new version of it.
 
     For a new lamp, a new lot, or another promise. The model stays; the old version is kept: `cobnut rollback` returns
-    to it, and `cobnut replay` shows whose verdict would change.
+    to it, and `cobnut replay` shows whose verdict would change. What an alpha is worth depends on what errors cost: the
+    three options of cost choose it.
 
     Example: cobnut calibrate hazelnut.cobnut good/today --alpha 0.01
     """
+    from cobnut.calibration.costs import LeastCost
+    from cobnut.errors import require_extra
     from cobnut.report.making import promise_text
     from cobnut.runtime.bundle import read_manifest
     from cobnut.runtime.judge_files import find_images
-    from cobnut.runtime.versions import calibrate
+    from cobnut.runtime.versions import calibrate, defective_scores
 
+    given = costs.read_costs(cost_miss, cost_false_alarm, defect_rate, defective, alpha)
+    if defective is not None:
+        require_extra("scipy", "report", "--defective")
     paths = [found.path for found in find_images(images)]
+    faulty = [found.path for found in find_images([defective])] if defective else []
     before = read_manifest(bundle)
-    with progress("judging good images") as bar:
-        bar.update(bar.task_ids[0], total=len(paths))
-        made = calibrate(
-            bundle, paths, options.promise(alpha, confidence), lambda count: bar.advance(bar.task_ids[0], count)
-        )
+    with progress("judging images") as bar:
+        bar.update(bar.task_ids[0], total=len(paths) + len(faulty))
+
+        def step(count: int) -> None:
+            bar.advance(bar.task_ids[0], count)
+
+        scores = defective_scores(bundle, faulty, paths, step) if faulty else None
+        by_cost = LeastCost(given, scores) if given is not None and scores is not None else None
+        made = calibrate(bundle, paths, options.promise(alpha, confidence), step, by_cost)
     out.print(f"version    {made.version} of {bundle}; version {before.version} is kept", markup=False)
     out.print(f"threshold  {made.threshold:.4g}  (it was {before.threshold:.4g})", markup=False)
     if made.recipe.calibration.method == "conformal":
         out.print(f"promise    {promise_text(made)}", markup=False)
+    if by_cost is not None:
+        costs.print_chosen(by_cost, len(made.calibration_scores))
+    if scores is not None:
+        costs.print_misses(scores.values(), made.threshold, is_chosen=by_cost is not None)
     out.print(f"next       cobnut replay {bundle}@{before.version} {bundle} IMAGES", markup=False)
 
 

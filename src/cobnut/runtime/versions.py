@@ -1,17 +1,19 @@
 """The calibrations of a bundle: a new one is a new version, the old ones are kept, and there is a way back."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cobnut.calibration.costs import LeastCost
 from cobnut.calibration.decision import decide, settle
 from cobnut.errors import BundleError, DataError, ImageError
 from cobnut.files import hash_file, make_folder
 from cobnut.recipe import check_options
+from cobnut.records import Verdict
 from cobnut.runtime.bundle import HISTORY, MANIFEST, Manifest, read_manifest, version_path, write_record
 from cobnut.runtime.inspect import Inspector
 
@@ -21,28 +23,38 @@ def calibrate(
     images: Sequence[Path],
     changes: Mapping[str, Any] | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
+    by_cost: LeastCost | None = None,
 ) -> Manifest:
     """Calibrate ``bundle`` anew on good ``images`` that it was not made with, and make that its present version.
 
-    ``changes`` are laid over the bundle's own options of calibration, whose automatic alpha is settled anew. The model
-    stays as it is. Raises :class:`CobnutError`, with nothing changed, when an option is wrong, an image trained or
-    chose anything or cannot be read, or when they are too few for the promise.
+    ``changes`` are laid over the bundle's own options of calibration, whose automatic alpha is settled anew. With
+    ``by_cost`` half of the images choose alpha, and only the others calibrate; those that chose, labelled defects too,
+    count as validation images from then on.
+    The model stays as it is. Raises :class:`CobnutError`, with nothing changed, when an option is wrong, an image
+    trained or chose anything or cannot be read, or when they are too few for the promise.
     """
     inspector = Inspector(bundle)
     manifest = inspector.manifest
     asked = {"alpha": "auto"} if manifest.asked.get("alpha") == "auto" else {}
     wanted = check_options(manifest.recipe.calibration, {**asked, **(changes or {})})
-    different = _unseen(manifest, images)
+    choosing, calibrating = _unseen(manifest, images, is_parted=by_cost is not None)
+    if by_cost is not None:
+        usual = [answer.score for answer in _judge(inspector, choosing.values(), on_progress)]
+        alpha = by_cost.choose(np.array(usual, np.float32), len(calibrating), wanted.confidence)
+        wanted = check_options(wanted, {"method": "conformal", "alpha": alpha})
     scores, maps = [], []
-    for answer in inspector.inspect_files(different.values()):
-        on_progress(1)
-        if isinstance(answer, ImageError):
-            raise DataError(f"{answer}; calibrate without it")
+    for answer in _judge(inspector, calibrating.values(), on_progress):
         scores.append(answer.score)
         # a promise needs no more of a map than its highest value
         maps.append(answer.anomaly_map if wanted.method == "percentile" else answer.anomaly_map.max(keepdims=True))
     settled = settle(wanted, len(scores))
     decision = decide(settled, np.stack(maps), np.array(scores, np.float32))
+    labelled = by_cost.defective if by_cost is not None else ()
+    fingerprint = {
+        **manifest.fingerprint,
+        "validation": list(dict.fromkeys([*manifest.fingerprint["validation"], *choosing, *labelled])),
+        "calibration": sorted(calibrating),
+    }
     made = manifest.model_copy(
         update={
             "version": max([manifest.version, *versions(bundle)]) + 1,
@@ -52,13 +64,43 @@ def calibrate(
             "threshold": decision.threshold,
             "level": decision.level,
             "calibration_scores": scores,
-            "fingerprint": {**manifest.fingerprint, "calibration": sorted(different)},
+            "fingerprint": fingerprint,
         }
     )
     _keep(bundle, manifest)
     _keep(bundle, made)
     write_record(made, bundle / MANIFEST)
     return made
+
+
+def defective_scores(
+    bundle: Path,
+    defective: Sequence[Path],
+    good: Sequence[Path],
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> dict[str, float]:
+    """Scores of labelled defective images by their contents, from the model of ``bundle``.
+
+    Raises :class:`DataError` when one was used as a good image in the making, stands among ``good`` or cannot be read.
+    """
+    inspector = Inspector(bundle)
+    found = {hash_file(path): path for path in reversed(defective)}
+    for hashes, why in (
+        (_made_with(bundle, inspector.manifest), "the bundle was made with this image as a good one"),
+        ({hash_file(path) for path in good}, "stands among the good images as well"),
+    ):
+        if known := sorted(path for content, path in found.items() if content in hashes):
+            raise DataError(f"{known[0]}: {why} ({len(known)} such); look at it, and leave it out where it is wrong")
+    answers = _judge(inspector, found.values(), on_progress)
+    return {content: answer.score for content, answer in zip(found, answers, strict=True)}
+
+
+def _made_with(bundle: Path, manifest: Manifest) -> set[str]:
+    """The good images of the making; what has only chosen an alpha since, which labelled defects may, is left out."""
+    kept = versions(bundle)
+    first = read_manifest(bundle, kept[0]) if kept else manifest
+    present = (contents for split, contents in manifest.fingerprint.items() if split != "validation")
+    return set(first.fingerprint["validation"]).union(*present)
 
 
 def roll_back(bundle: Path, version: int | None = None) -> Manifest:
@@ -99,16 +141,35 @@ def _keep(bundle: Path, manifest: Manifest) -> None:
         write_record(manifest, path)
 
 
-def _unseen(manifest: Manifest, images: Sequence[Path]) -> dict[str, Path]:
-    """The images by content, each content once."""
+def _judge(
+    inspector: Inspector, paths: Iterable[Path], on_progress: Callable[[int], None] = lambda _: None
+) -> Iterator[Verdict]:
+    for answer in inspector.inspect_files(paths):
+        on_progress(1)
+        if isinstance(answer, ImageError):
+            raise DataError(f"{answer}; calibrate without it")
+        yield answer
+
+
+def _unseen(
+    manifest: Manifest, images: Sequence[Path], is_parted: bool = False
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The images by content, each content once: those that choose alpha, half of them if ``is_parted``, and the others.
+
+    Which choose depends on their bytes alone; an image that has chosen before chooses again.
+    """
     found: dict[str, Path] = {}
     for path in images:
         found.setdefault(hash_file(path), path)
-    seen = {content for split in ("train", "validation") for content in manifest.fingerprint[split]}
+    chose = set(manifest.fingerprint["validation"])
+    seen = {*manifest.fingerprint["train"], *(set() if is_parted else chose)}
     known = [path for content, path in found.items() if content in seen]
     if known:
         raise DataError(
             f"{known[0]}: the detector has learned or chosen by this image ({len(known)} such); a promise needs images "
             "that nothing has seen: leave them out"
         )
-    return found
+    ordered = sorted(found, key=lambda content: (content not in chose, content)) if is_parted else list(found)
+    choosing = max(len(found) // 2, sum(content in chose for content in found)) if is_parted else 0
+    parts = ordered[:choosing], ordered[choosing:]
+    return {content: found[content] for content in parts[0]}, {content: found[content] for content in parts[1]}
