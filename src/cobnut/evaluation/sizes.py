@@ -12,6 +12,7 @@ are found with different chances. The bound holds nevertheless: a count that is 
 no likelier with unequal chances than with equal ones of the same mean (Hoeffding 1956, theorem 4).
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,8 +65,8 @@ class SmallestArea:
 def smallest_area(defects: Sequence[Defect]) -> SmallestArea:
     """Walk from the largest defect down; see :class:`SmallestArea` for what the outcome promises.
 
-    Of the claims that pass, the one of the smallest area is chosen at which the smallest defects (as many as the least
-    test takes) were found at the wanted rate as well, so that large defects cannot carry small ones that are missed.
+    Of the claims that pass, the one of the smallest area is chosen at which the 29 smallest defects were found at the
+    wanted rate as well, so that large defects cannot carry small ones that are missed.
     """
     ordered = sorted(defects, key=lambda each: -each.pixels)
     passed = []
@@ -74,9 +75,8 @@ def smallest_area(defects: Sequence[Defect]) -> SmallestArea:
         if lower_bound(_found(ordered[:tested]), tested, CONFIDENCE) < WANTED:
             break
         passed.append(tested)
-    least = fewest_defects(0)
     for stop in reversed(passed):
-        if _found(ordered[stop - least : stop]) >= WANTED * least:
+        if _found_of_smallest(ordered[:stop]) >= WANTED * fewest_defects(0):
             return _reached(ordered, stop)
     tested = passed[0] if passed else tested
     found = _found(ordered[:tested])
@@ -98,6 +98,15 @@ def _stops(areas: Sequence[int]) -> list[int]:
     first = max(FIRST_SHARE * len(areas), *fewest[:2], 0)
     stops = {bisect_right(areas, -areas[tested - 1], key=neg) for tested in fewest if tested >= first}
     return sorted(stops | {len(areas)}) if fewest else []
+
+
+def _found_of_smallest(ordered: Sequence[Defect]) -> float:
+    """How many of the last 29 were found; where equal areas are parted there, they count by their share that was."""
+    least = fewest_defects(0)
+    border = ordered[-least].pixels
+    smaller = [each for each in ordered if each.pixels < border]
+    equal = [each for each in ordered if each.pixels == border]
+    return _found(smaller) + (least - len(smaller)) * _found(equal) / len(equal)
 
 
 def _found(defects: Sequence[Defect]) -> int:
@@ -133,8 +142,8 @@ def _why(ordered: Sequence[Defect], tested: int) -> str:
     proved = lower_bound(found, tested, CONFIDENCE)
     told = f"of the {tested:,} largest defects {found:,} were found"
     if proved >= WANTED:
-        return f"{told}, but of the {least} smallest among these only {_found(ordered[tested - least : tested])}"
+        return f"{told}, but of the {least} smallest among these only {_found_of_smallest(ordered[:tested]):.3g}"
     return (
-        f"{told}, which proves with {100 * CONFIDENCE:g} % confidence no more than {100 * proved:.0f} % where "
+        f"{told}, which proves with {100 * CONFIDENCE:g} % confidence no more than {math.floor(100 * proved)} % where "
         f"{100 * WANTED:g} % is wanted"
     )
