@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cobnut.data.sample_parts import write_sample_parts
 from cobnut.errors import CobnutError, DataError
 from cobnut.runtime.bundle import Manifest, read_manifest
 from cobnut.runtime.drift import watch_log
 from cobnut.runtime.judge_files import Row
 from cobnut.runtime.logs import append_log, read_log
+from cobnut.runtime.versions import calibrate
 from program import Run
 
 
@@ -21,6 +23,13 @@ from program import Run
 def manifest(bundle: Path) -> Manifest:
     scores = [float(score) for score in np.random.default_rng(0).lognormal(sigma=0.3, size=60)]
     return read_manifest(bundle).model_copy(update={"threshold": 2.5, "calibration_scores": scores})
+
+
+@pytest.fixture
+def promised(manifest: Manifest) -> Manifest:
+    """One that promises 5 %, so that by chance it may be 14.6 %."""
+    calibration = manifest.recipe.calibration.model_copy(update={"method": "conformal", "alpha": 0.05})
+    return manifest.model_copy(update={"recipe": manifest.recipe.model_copy(update={"calibration": calibration})})
 
 
 def rows(manifest: Manifest, count: int, factor: float = 1.0, light: float = 100.0) -> list[dict[str, object]]:
@@ -54,9 +63,43 @@ def test_rejected_parts_and_other_versions_are_not_watched(manifest: Manifest) -
     defective = {**own[0], "score": 99.0, "is_defective": True}
     other = [{**row, "version": 7} for row in rows(manifest, 60, 0.2)]
     told = watch_log(manifest, [*own, defective, *other])
-    assert (told.judged, told.rejected, len(told.capitals)) == (61, 1, 60)
+    assert (told.watch.judged, told.watch.rejected, len(told.capitals)) == (61, 1, 60)
     with pytest.raises(DataError, match="no part that version 1"):
         watch_log(manifest, other)
+
+
+def test_rejections_beyond_the_promise_are_told_apart_from_drift(promised: Manifest) -> None:
+    calm = rows(promised, 400)
+    # every other part of the later half is defective, and scored high above all good ones
+    log = [{**row, "score": 99.0} if n >= 200 and n % 2 == 0 else row for n, row in enumerate(calm)]
+    told = watch_log(promised, log)
+    assert told.alarm is None
+    assert told.rejection_alarm is not None
+    assert 200 < told.rejection_alarm < 300
+    assert len(told.rejection_capitals) == 400
+    text = " ".join(told.sentences())
+    assert "No drift is proved" in text
+    # SciPy: beta.ppf(0.995, 3, 58) = 0.1455
+    until_then = (told.rejection_alarm - 200 + 1) // 2
+    assert f"PROMISED: {until_then} of the 50 up to part {told.rejection_alarm}, and 25 % of all" in text
+    assert "of good parts it may be 15 % at most" in text
+    assert "some are defective" in text
+    assert watch_log(promised, calm).rejection_alarm is None
+
+
+def test_defects_that_are_expected_may_be_allowed_for(promised: Manifest) -> None:
+    log = [{**row, "score": 99.0} if n % 3 == 0 else row for n, row in enumerate(rows(promised, 300))]
+    assert watch_log(promised, log).rejection_alarm is not None
+    assert watch_log(promised, log, defect_rate=0.3).rejection_alarm is None
+    many = [{**row, "score": 99.0} if n % 3 else row for n, row in enumerate(rows(promised, 300))]
+    text = " ".join(watch_log(promised, many, defect_rate=0.3).sentences())
+    assert "of good parts and 30 % of defects it may be 41 % at most" in text
+    assert "more are defective" in text
+
+
+def test_nothing_is_said_of_rejections_where_nothing_was_promised(manifest: Manifest) -> None:
+    told = watch_log(manifest, [{**row, "score": 99.0} for row in rows(manifest, 100)])
+    assert (told.rejection_alarm, told.rejection_capitals) == (None, [])
 
 
 def test_a_log_goes_on_after_a_kill(tmp_path: Path) -> None:
@@ -143,6 +186,38 @@ def test_inspect_logs_and_drift_draws_it(run: Callable[..., Run], bundle: Path, 
     assert same.code == 2
     assert "--out and --log both name" in same.err
     assert len(read_log(log)) == 12
+
+
+@pytest.fixture
+def promising(bundle: Path, tmp_path: Path) -> Path:
+    """A bundle that promises that 10 % of good parts are rejected at most."""
+    fresh = write_sample_parts(tmp_path / "fresh", good=24, test_good=1, defective=1, side=64, seed=7)
+    copy = Path(shutil.copytree(bundle, tmp_path / "promising.cobnut"))
+    calibrate(copy, sorted((fresh / "train" / "good").iterdir()), {"method": "conformal", "alpha": 0.1})
+    return copy
+
+
+def test_too_many_rejections_are_told_and_drawn_and_have_an_exit_code_of_their_own(
+    run: Callable[..., Run], promising: Path, parts: Path, tmp_path: Path
+) -> None:
+    manifest, log, report = read_manifest(promising), tmp_path / "line.jsonl", tmp_path / "drift.html"
+    row = {"path": "x", "version": 2, "threshold": manifest.threshold, "is_defective": False}
+    usual, random = manifest.calibration_scores, np.random.default_rng(0)
+    good = [{**row, "score": float(min(random.choice(usual), manifest.threshold))} for _ in range(100)]
+    bad = [{**row, "score": 2 * manifest.threshold}] * 60
+    log.write_text("".join(json.dumps(each) + "\n" for each in [*good, *bad]))
+    done = run("drift", promising, log, "--report", report)
+    assert done.code == 5, done.err
+    assert "MORE PARTS ARE REJECTED THAN PROMISED" in done.out
+    page = report.read_text(encoding="utf-8")
+    assert "evidence of too many rejections" in page
+    assert page.count("<svg") == 3
+    assert run("drift", promising, log, "--defect-rate", "0.9").code == 0
+    told = run("inspect", promising, parts / "test" / "good" / "000.png", "--log", log)
+    assert told.code == 0
+    assert "MORE PARTS ARE REJECTED THAN PROMISED" in told.err
+    quiet = run("inspect", promising, parts / "test" / "good" / "000.png", "--log", log, "--defect-rate", "0.9")
+    assert "PROMISED" not in quiet.err
 
 
 def test_an_inspection_that_completes_a_drift_says_so(

@@ -8,7 +8,7 @@ to C is at most 1/C (Ville 1939), however long one watches. So an alarm at a cap
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,8 +24,38 @@ BETS: tuple[Callable[[float], float], ...] = (
 # Share of each bettor's capital that changes sides after each part, so that a drift may turn (the Simple Jumper of
 # Vovk et al. 2021, «Retrain or not retrain», section 3).
 JUMP = 0.002
+# What a bettor owns beyond this is given away: the evidence may then drop again, and is never too large a number.
+MOST = 1e12
 _MANTISSA_BITS = 11
 _EDGE = 1e-12
+
+
+@dataclass
+class Bettors:
+    """Several bettors who share a first capital of 1; what they own together is the evidence.
+
+    Where no bet pays more than 1 on average, the chance that it ever reaches C is at most 1/C (Ville 1939).
+    """
+
+    stakes: list[float]
+    parts: int = 0
+
+    @classmethod
+    def of(cls, count: int) -> "Bettors":
+        """So many bettors who have not yet staked anything."""
+        return cls([0.0] * count)
+
+    def settle(self, pays: Sequence[float]) -> float:
+        """The capital after a part for which each bettor's stake is multiplied by what his bet ``pays``."""
+        self.parts += 1
+        # Part of the first capital enters at each part, ever less, because a change may begin at any time.
+        entering = _waiting(self.parts - 1) - _waiting(self.parts)
+        mean = sum(self.stakes) / len(self.stakes)
+        self.stakes = [
+            min(((1 - JUMP) * stake + JUMP * mean + entering / len(self.stakes)) * pay, MOST)
+            for stake, pay in zip(self.stakes, pays, strict=True)
+        ]
+        return _waiting(self.parts) + sum(self.stakes)
 
 
 @dataclass
@@ -40,15 +70,14 @@ class DriftWatch:
 
     threshold: float
     seed: int = 0
-    parts: int = 0
-    _counts: Counter[int] = field(default_factory=Counter)
-    _stakes: list[float] = field(default_factory=lambda: [0.0] * len(BETS))
+    counts: Counter[int] = field(default_factory=Counter)
+    bettors: Bettors = field(default_factory=lambda: Bettors.of(len(BETS)))
 
     @classmethod
     def beside(cls, calibration: Iterable[float], threshold: float, seed: int = 0) -> "DriftWatch":
         """A watch that starts from the calibration scores."""
         watch = cls(threshold, seed)
-        watch._counts.update(_rounded(score) for score in calibration if score < threshold)
+        watch.counts.update(_rounded(score) for score in calibration if score < threshold)
         return watch
 
     def feed(self, score: float) -> float | None:
@@ -56,28 +85,20 @@ class DriftWatch:
         if score >= self.threshold:
             return None
         p = self._p_value(_rounded(score))
-        self.parts += 1
-        # Part of the first capital enters at each part, ever less, because drift may begin at any time.
-        entering = _waiting(self.parts - 1) - _waiting(self.parts)
-        mean = sum(self._stakes) / len(BETS)
-        self._stakes = [
-            ((1 - JUMP) * capital + JUMP * mean + entering / len(BETS)) * bet(p)
-            for capital, bet in zip(self._stakes, BETS, strict=True)
-        ]
-        return _waiting(self.parts) + sum(self._stakes)
+        return self.bettors.settle([bet(p) for bet in BETS])
 
     @property
     def is_rising(self) -> bool:
         """Whether the winnings come from scores that are higher than they were, rather than lower."""
-        return sum(self._stakes[:2]) >= sum(self._stakes[2:])
+        return sum(self.bettors.stakes[:2]) >= sum(self.bettors.stakes[2:])
 
     def _p_value(self, key: int) -> float:
         """The share of scores that are higher, ties broken by chance: uniform in (0, 1) while nothing drifts."""
-        higher = sum(count for other, count in self._counts.items() if other > key)
-        equal = self._counts[key] + 1
-        chance = float(np.random.default_rng([self.seed, self.parts]).random())
-        self._counts[key] = equal
-        p = (higher + chance * equal) / self._counts.total()
+        higher = sum(count for other, count in self.counts.items() if other > key)
+        equal = self.counts[key] + 1
+        chance = float(np.random.default_rng([self.seed, self.bettors.parts]).random())
+        self.counts[key] = equal
+        p = (higher + chance * equal) / self.counts.total()
         return min(max(p, _EDGE), 1 - _EDGE)
 
 

@@ -1,4 +1,4 @@
-"""`cobnut drift`: whether the parts of a log still are what the promise was made for."""
+"""`cobnut drift`: whether the parts of a log still are what the promise was made for, and as few rejected."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,7 @@ from cobnut.cli.terminal import check_target, out, progress, remark
 if TYPE_CHECKING:
     from cobnut.runtime.bundle import Manifest
 
-ALARM = 4
+DRIFT, REJECTIONS = 4, 5
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +27,7 @@ def drift(
     level: Annotated[
         float, typer.Option("--level", min=1e-9, max=0.5, help="The chance that an alarm is ever false, at most.")
     ] = 0.01,
+    defect_rate: options.DefectRate = 0.0,
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="FILE.html", help="Draw it, as one HTML file.", show_default=False),
@@ -34,7 +35,8 @@ def drift(
 ) -> None:
     """Tell whether parts, or the photographs of them, have drifted from what the detector was calibrated for.
 
-    Exit code 0: no drift is proved, 4: it is.
+    And whether more of them are rejected than was promised, which defects may explain as well as drift. Exit code 0:
+    nothing is proved, 4: drift is, 5: too many rejections are, and no drift.
 
     Example: cobnut drift hazelnut.cobnut line1.jsonl --report drift.html
     """
@@ -43,7 +45,7 @@ def drift(
 
     check_target(report, "--report")
     manifest = options.open_inspector(bundle).manifest
-    told = watch_log(manifest, read_log(log), level)
+    told = watch_log(manifest, read_log(log), level, defect_rate)
     for sentence in told.sentences():
         out.print(sentence, markup=False)
     if report is not None:
@@ -56,20 +58,22 @@ def drift(
             write_drift_page(told, manifest, log.name, report)
         out.print(f"report   {report}", markup=False)
     if told.alarm is not None:
-        raise typer.Exit(ALARM)
+        raise typer.Exit(DRIFT)
+    if told.rejection_alarm is not None:
+        raise typer.Exit(REJECTIONS)
 
 
-def remark_on_drift(manifest: "Manifest", log: Path) -> None:
-    """Say after an inspection when its log proves a drift."""
+def remark_on_drift(manifest: "Manifest", log: Path, defect_rate: float) -> None:
+    """Say after an inspection when its log proves a drift, or too many rejections."""
     from cobnut.errors import DataError
     from cobnut.runtime.drift import watch_log
     from cobnut.runtime.logs import read_log
 
     try:
-        told = watch_log(manifest, read_log(log))
+        told = watch_log(manifest, read_log(log), defect_rate=defect_rate)
     except DataError:  # not one image could be judged; their rows say why
         return
-    if told.alarm is not None:
+    if told.alarm is not None or told.rejection_alarm is not None:
         for sentence in told.sentences():
             remark(sentence)
         remark(f"`cobnut drift BUNDLE {log} --report drift.html` draws it")

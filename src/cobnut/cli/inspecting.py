@@ -30,7 +30,7 @@ Log = Annotated[
     typer.Option(
         "--log",
         metavar="FILE.jsonl",
-        help="Append a row per image, with the time, and watch the parts for drift.",
+        help="Append a row per image, with the time, and watch the parts for drift and too many rejections.",
         show_default=False,
     ),
 ]
@@ -51,6 +51,7 @@ def inspect(
     out_file: Rows = None,
     log: Log = None,
     maps: Maps = None,
+    defect_rate: options.DefectRate = 0.0,
 ) -> None:
     """Judge images: one row each, with score, threshold and decision.
 
@@ -81,7 +82,7 @@ def inspect(
             bar.advance(bar.task_ids[0])
     out.print(f"{counts[True] + counts[False]} judged: {counts[True]} defective, {counts[False]} good")
     if log is not None:
-        remark_on_drift(inspector.manifest, log)
+        remark_on_drift(inspector.manifest, log, defect_rate)
     for name, place in (("rows", out_file), ("log ", log), ("maps", maps)):
         if place is not None:
             out.print(f"{name}  {place}", markup=False)

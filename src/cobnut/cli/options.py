@@ -76,6 +76,17 @@ Confidence = Annotated[
     ),
 ]
 
+DefectRate = Annotated[
+    float,
+    typer.Option(
+        "--defect-rate",
+        metavar="SHARE",
+        min=0.0,
+        max=0.9,
+        help="Share of parts that may be defective before «more are rejected than promised» is said; 0: each such "
+        "part counts, and then defects or drift explain it.",
+    ),
+]
 Loggers = Annotated[
     list[str] | None,
     typer.Option(

@@ -1,134 +1,126 @@
-"""What a log tells of drift: the evidence, when it sufficed for an alarm, and what changed in the photographs."""
+"""What a log tells: whether parts have drifted, whether too many are rejected, and what changed in the photographs."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from cobnut.calibration.martingale import DriftWatch, alarm_at
+from cobnut.calibration.conformal import round_up
 from cobnut.errors import DataError
 from cobnut.runtime.bundle import Manifest
+from cobnut.runtime.watch import Evidence, LogWatch
 
-# So many parts at the beginning and at the end are set against each other to explain a drift.
-SIDE = 50
-# A change of the photographs is named when it is so many standard errors large.
-NAMED_FROM = 4.0
-_FIGURES = {"brightness": ("brighter", "darker"), "sharpness": ("sharper", "less sharp")}
+LEVEL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """The capital after each watched part of the log, and what came of it.
+    """What came of both bets, and the way there.
 
-    ``rows`` are those that this version wrote, ``promised`` is the share of good parts that it rejects at most.
-    ``alarm`` counts the watched parts up to the alarm; ``None``: there was none. ``is_rising`` tells of the scores up
-    to it, or to the end. ``changes`` tells what changed in the photographs, in words.
+    ``rows`` are those that this version wrote; ``capitals`` is the evidence of drift after each part that passed,
+    ``rejection_capitals`` that of too many rejections after each part. They are empty where only the outcome is wanted.
     """
 
-    version: int
-    level: float
-    judged: int
-    rejected: int
-    promised: float | None
-    rows: list[dict[str, Any]]
-    capitals: list[float]
-    alarm: int | None
-    is_rising: bool
+    watch: LogWatch
     changes: list[str]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    capitals: list[float] = field(default_factory=list)
+    rejection_capitals: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, watch: LogWatch) -> "Drift":
+        """The outcome so far; raises :class:`DataError` when no part was judged."""
+        if not watch.judged:
+            raise DataError(
+                f"the log holds no part that version {watch.manifest.version} of this bundle judged; name the log of "
+                "this bundle"
+            )
+        return cls(watch, list(watch.changes()))
+
+    @property
+    def alarm(self) -> int | None:
+        """The watched parts up to the alarm of drift, where there was one."""
+        return self.watch.drift.alarm
+
+    @property
+    def rejection_alarm(self) -> int | None:
+        """The parts up to where more were rejected than promised, where it came to that."""
+        return self.watch.rejections.alarm
 
     def sentences(self) -> Iterator[str]:
         """The outcome in plain words."""
+        watch = self.watch
         yield (
-            f"{self.judged} parts were judged by version {self.version}, {self.rejected} of them rejected; "
-            f"{len(self.capitals)} others were watched."
+            f"{watch.judged} parts were judged by version {watch.manifest.version}, {watch.rejected} of them rejected; "
+            f"{watch.drift.parts} others were watched."
         )
-        highest, needed = max(self.capitals, default=1.0), alarm_at(self.level)
-        if self.alarm is None and 2 * len(self.capitals) < self.judged:
+        yield from self._of_drift(watch.drift)
+        if watch.limit is not None and self.rejection_alarm is not None:
+            yield from self._of_rejections(watch.rejections, watch.limit)
+        yield from self.changes
+
+    def _of_drift(self, drift: Evidence) -> Iterator[str]:
+        watch = self.watch
+        if drift.alarm is not None:
+            way = "higher" if watch.is_rising else "lower"
+            yield (
+                f"DRIFT: after {drift.alarm} watched parts the evidence passed {drift.needed:g}; scores are {way} than "
+                f"they were. {_level(watch.level)}"
+            )
+            yield from _dropped(drift)
+        elif 2 * drift.parts < watch.judged:
             yield (
                 "Most parts were rejected, and rejected parts are not watched: nothing can be said of drift. If they "
                 "are good, the lamp, the focus or the product has changed."
             )
-        elif self.alarm is None:
-            yield f"No drift is proved: the evidence came to {highest:.3g}, and an alarm needs {needed:g}."
         else:
-            way = "higher" if self.is_rising else "lower"
             yield (
-                f"DRIFT: after {self.alarm} watched parts the evidence passed {needed:g}; scores are {way} than they "
-                f"were. Such an alarm is ever false with a chance of {100 * self.level:g} % at most."
+                f"No drift is proved: the evidence came to {drift.highest:.3g}, and an alarm needs {drift.needed:g}."
             )
-            now = self.capitals[-1]
-            if now < needed / 10:
-                yield f"The evidence has since dropped to {now:.3g}: look at when it was, too."
-        if self.promised is not None and self.rejected > 10 and self.rejected > 2 * self.promised * self.judged:
-            yield (
-                f"{100 * self.rejected / self.judged:.0f} % were rejected, where {100 * self.promised:g} % of good "
-                "parts are at most: defects, or good parts that are no longer like the calibration images."
-            )
-        yield from self.changes
+
+    def _of_rejections(self, rejections: Evidence, limit: float) -> Iterator[str]:
+        watch = self.watch
+        allowed = f" and {100 * watch.defect_rate:g} % of defects" if watch.defect_rate else ""
+        cause = (
+            "more are defective" if allowed else "some are defective (--defect-rate allows for as many as you expect)"
+        )
+        recent, share = watch.recent, 100 * watch.rejected / watch.judged
+        yield (
+            f"MORE PARTS ARE REJECTED THAN PROMISED: {sum(recent)} of the {len(recent)} up to part {rejections.alarm}, "
+            f"and {share:.2g} % of all; of good parts{allowed} it may be {100 * round_up(limit):g} % at most, the luck "
+            f"of the calibration images counted in. Either {cause}, or good parts are no longer like the calibration "
+            f"images. {_level(watch.level)}"
+        )
+        yield from _dropped(rejections)
 
 
-def watch_log(manifest: Manifest, rows: Sequence[dict[str, Any]], level: float = 0.01) -> Drift:
+def watch_log(
+    manifest: Manifest, rows: Iterable[dict[str, Any]], level: float = LEVEL, defect_rate: float = 0.0
+) -> Drift:
     """Watch the rows of a log that the present version of a bundle wrote, in their order.
 
-    Raises :class:`DataError` when there is none.
+    Either alarm is ever false with a chance of ``level`` at most. Raises :class:`DataError` when there is no such row.
     """
-    own = [row for row in rows if row["score"] is not None and _is_by(manifest, row)]
-    if not own:
-        raise DataError(
-            f"the log holds no part that version {manifest.version} of this bundle judged; name the log of this bundle"
-        )
-    watch = DriftWatch.beside(manifest.calibration_scores, manifest.threshold, manifest.recipe.seed)
+    watch = LogWatch(manifest, level, defect_rate)
+    own: list[dict[str, Any]] = []
     capitals: list[float] = []
-    alarm, is_rising = None, watch.is_rising
-    for row in own:
-        capital = watch.feed(row["score"])
-        if capital is None:
+    rejection_capitals: list[float] = []
+    for row in rows:
+        before = watch.drift.parts
+        if not watch.feed(row):
             continue
-        capitals.append(capital)
-        if alarm is None:
-            is_rising = watch.is_rising
-            alarm = len(capitals) if capitals[-1] >= alarm_at(level) else None
-    alpha = manifest.recipe.calibration.alpha
-    return Drift(
-        version=manifest.version,
-        level=level,
-        judged=len(own),
-        rejected=sum(row["score"] > manifest.threshold for row in own),
-        promised=alpha if isinstance(alpha, float) else None,
-        rows=own,
-        capitals=capitals,
-        alarm=alarm,
-        is_rising=is_rising,
-        changes=list(_changes(own)),
-    )
+        own.append(row)
+        if watch.drift.parts > before:
+            capitals.append(watch.drift.now)
+        if watch.limit is not None:
+            rejection_capitals.append(watch.rejections.now)
+    told = Drift.of(watch)
+    return Drift(watch, told.changes, own, capitals, rejection_capitals)
 
 
-def _is_by(manifest: Manifest, row: dict[str, Any]) -> bool:
-    """Whether this version wrote a row; rows without a version are known by their threshold."""
-    version = row.get("version")
-    same = row.get("threshold") == manifest.threshold
-    return same if version is None else same and int(version) == manifest.version
+def _level(level: float) -> str:
+    return f"Such an alarm is ever false with a chance of {100 * level:g} % at most."
 
 
-def _changes(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    side = min(SIDE, len(rows) // 2)
-    for name, (more, less) in _FIGURES.items():
-        values = np.array([row[name] for row in rows if row.get(name)])
-        if side < 5 or len(values) < 2 * side:
-            continue
-        first, last = values[:side], values[-side:]
-        error = np.sqrt((first.var(ddof=1) + last.var(ddof=1)) / side)
-        change = last.mean() / first.mean() - 1
-        if abs(last.mean() - first.mean()) > NAMED_FROM * error and round(100 * abs(change)):
-            way = more if change > 0 else less
-            yield f"The last {side} photographs are {100 * abs(change):.0f} % {way} than the first {side}."
-    half = len(rows) // 2
-    rates = (
-        [np.mean([row["score"] > row["threshold"] for row in part]) for part in (rows[:half], rows[half:])]
-        if half >= SIDE
-        else []
-    )
-    if rates and rates[1] > 2 * rates[0] + 0.05:
-        later, earlier = (f"{100 * rate:.0f} %" for rate in reversed(rates))
-        yield f"Of the later half of the parts {later} were rejected, of the earlier {earlier}."
+def _dropped(evidence: Evidence) -> Iterator[str]:
+    if evidence.now < evidence.needed / 10:
+        yield f"The evidence has since dropped to {evidence.now:.3g}: look at when it was, too."

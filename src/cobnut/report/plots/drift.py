@@ -8,8 +8,8 @@ import numpy as np
 from cobnut.report.plots.svg import DEFECTIVE, FAINT, GOOD, INK, draw_svg
 
 
-def plot_evidence(capitals: Sequence[float], needed: float, alarm: int | None) -> str:
-    """The capital of the bet against «nothing drifts» after each watched part, and where it is an alarm."""
+def plot_evidence(capitals: Sequence[float], needed: float, alarm: int | None, of: str, parts_are: str) -> str:
+    """The capital of a bet after each part, as evidence ``of`` something, and where it is an alarm."""
 
     def draw(figure: Any) -> None:
         from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -21,13 +21,14 @@ def plot_evidence(capitals: Sequence[float], needed: float, alarm: int | None) -
         axes.annotate("alarm", (1, needed), xytext=(0, 3), textcoords="offset points", color=INK)
         if alarm:
             axes.axvline(alarm, color=DEFECTIVE, linewidth=0.8)
-        axes.set(yscale="log", xlabel="watched parts", ylabel="evidence of drift")
+        axes.set(yscale="log", xlabel=parts_are, ylabel=f"evidence of {of}")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xlim(0, max(len(capitals), 1) + 1)
         axes.set_ylim(top=max(3 * needed, 1.5 * max(capitals, default=1.0)))
 
-    return draw_svg("evidence", (7.2, 2.6), draw, "Evidence of drift, part by part, against the level of the alarm")
+    name = f"evidence-{of.replace(' ', '-')}"
+    return draw_svg(name, (7.2, 2.6), draw, f"Evidence of {of}, part by part, against the level of the alarm")
 
 
 def plot_parts(values: Sequence[float], name: str, label: str, threshold: float | None = None) -> str:
