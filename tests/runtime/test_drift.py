@@ -19,19 +19,6 @@ from cobnut.runtime.versions import calibrate
 from program import Run
 
 
-@pytest.fixture
-def manifest(bundle: Path) -> Manifest:
-    scores = [float(score) for score in np.random.default_rng(0).lognormal(sigma=0.3, size=60)]
-    return read_manifest(bundle).model_copy(update={"threshold": 2.5, "calibration_scores": scores})
-
-
-@pytest.fixture
-def promised(manifest: Manifest) -> Manifest:
-    """One that promises 5 %, so that by chance it may be 14.6 %."""
-    calibration = manifest.recipe.calibration.model_copy(update={"method": "conformal", "alpha": 0.05})
-    return manifest.model_copy(update={"recipe": manifest.recipe.model_copy(update={"calibration": calibration})})
-
-
 def rows(manifest: Manifest, count: int, factor: float = 1.0, light: float = 100.0) -> list[dict[str, object]]:
     random = np.random.default_rng(1)
     return [

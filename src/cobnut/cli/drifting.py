@@ -66,11 +66,10 @@ def drift(
 def remark_on_drift(manifest: "Manifest", log: Path, defect_rate: float) -> None:
     """Say after an inspection when its log proves a drift, or too many rejections."""
     from cobnut.errors import DataError
-    from cobnut.runtime.drift import watch_log
-    from cobnut.runtime.logs import read_log
+    from cobnut.runtime.drift import watch_on
 
     try:
-        told = watch_log(manifest, read_log(log), defect_rate=defect_rate)
+        told = watch_on(manifest, log, defect_rate=defect_rate)
     except DataError:  # not one image could be judged; their rows say why
         return
     if told.alarm is not None or told.rejection_alarm is not None:

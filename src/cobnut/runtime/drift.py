@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from cobnut.calibration.conformal import round_up
 from cobnut.errors import DataError
 from cobnut.runtime.bundle import Manifest
+from cobnut.runtime.kept import Kept, read_kept, write_kept
+from cobnut.runtime.logs import read_rows
 from cobnut.runtime.watch import Evidence, LogWatch
 
 LEVEL = 0.01
@@ -115,6 +118,30 @@ def watch_log(
             rejection_capitals.append(watch.rejections.now)
     told = Drift.of(watch)
     return Drift(watch, told.changes, own, capitals, rejection_capitals)
+
+
+def watch_on(manifest: Manifest, log: Path, level: float = LEVEL, defect_rate: float = 0.0) -> Drift:
+    """The outcome of a whole log of JSON lines, where only the rows since the last call need be watched.
+
+    What those before came to is kept beside the log; where that does not fit to bundle, level or log, all are watched
+    again. Raises :class:`DataError` when the present version of the bundle judged none.
+    """
+    content = log.read_bytes()
+    watch, start = LogWatch(manifest, level, defect_rate), 0
+    kept = read_kept(log, content)
+    if kept is not None and kept.key == watch.key:
+        watch.go_on(kept.state)
+        start = kept.position
+    rows, end = read_rows(log, content, start), content.rfind(b"\n") + 1
+    whole = content.count(b"\n", start, end)
+    for row in rows[:whole]:
+        watch.feed(row)
+    if end > start:
+        write_kept(log, content, Kept(watch.key, end, watch.state()))
+    # a last row without its newline may still grow
+    for row in rows[whole:]:
+        watch.feed(row)
+    return Drift.of(watch)
 
 
 def _level(level: float) -> str:

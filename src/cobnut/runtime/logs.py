@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from cobnut.errors import DataError, require_extra
 from cobnut.files import make_folder
 from cobnut.runtime.judge_files import Row, find_images
+from cobnut.runtime.kept import read_kept
 
 ENDINGS = (".jsonl", ".csv", ".parquet")
 _NUMBERS = {"score", "threshold", "p_value", "brightness", "sharpness"}
@@ -29,8 +30,22 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     try:
         rows = list(_READERS[path.suffix.lower()](path))
     except (ValueError, OSError, KeyError, csv.Error) as error:
-        raise DataError(f"{path}: is no log of Cobnut's ({' '.join(str(error).split())[:100]})") from None
+        raise _no_log(path, error) from None
     return [_checked(row, f"{path}: row {number}") for number, row in enumerate(rows, start=1)]
+
+
+def read_rows(path: Path, content: bytes, start: int = 0) -> list[dict[str, Any]]:
+    """The rows of the log ``path`` that holds ``content``, from the byte ``start`` on, where a row begins."""
+    try:
+        rows = list(_json_lines(content[start:]))
+    except ValueError as error:
+        raise _no_log(path, error) from None
+    before = content.count(b"\n", 0, start)
+    return [_checked(row, f"{path}: row {number}") for number, row in enumerate(rows, start=before + 1)]
+
+
+def _no_log(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: is no log of Cobnut's ({' '.join(str(error).split())[:100]})")
 
 
 def _checked(row: dict[str, Any], place: str) -> dict[str, Any]:
@@ -98,7 +113,10 @@ def _hold(file: TextIO, path: Path) -> None:
 
 def _mend_end(path: Path) -> None:
     """Make a log end with a whole line: complete its last row, or cut off what a killed run left of one."""
-    rows, content = read_log(path), path.read_bytes()
+    content = path.read_bytes()
+    # what was watched before was read then, and need not be read again
+    kept = read_kept(path, content)
+    is_log = bool(read_rows(path, content, kept.position if kept else 0)) or kept is not None
     end = content.rpartition(b"\n")[2]
     if not end:
         return
@@ -106,22 +124,22 @@ def _mend_end(path: Path) -> None:
         is_row = isinstance(json.loads(end), dict)
     except ValueError:
         is_row = False
-    if not is_row and not rows:
+    if not is_row and not is_log:
         raise DataError(f"{path}: is no log of Cobnut's; name another file, it will not be overwritten")
     with path.open("rb+") as file:
         file.seek(0, 2) if is_row else file.truncate(len(content) - len(end))
         file.write(b"\n" if is_row else b"")
 
 
-def _read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    *lines, end = path.read_bytes().decode("utf-8").split("\n")
+def _json_lines(content: bytes) -> Iterator[dict[str, Any]]:
+    *lines, end = content.split(b"\n")
     for line in lines:
-        row = json.loads(line)
+        row = json.loads(line.decode("utf-8"))
         if not isinstance(row, dict):
             raise ValueError("a line is not a row")
         yield row
     try:
-        row = json.loads(end)
+        row = json.loads(end.decode("utf-8"))
     except ValueError:  # cut off, or nothing: a whole line ends with a newline
         return
     if isinstance(row, dict):
@@ -142,4 +160,8 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
     yield from pq.read_table(path).to_pylist()
 
 
-_READERS = {".jsonl": _read_json_lines, ".csv": _read_csv, ".parquet": _read_parquet}
+_READERS: dict[str, Callable[[Path], Iterator[dict[str, Any]]]] = {
+    ".jsonl": lambda path: _json_lines(path.read_bytes()),
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+}

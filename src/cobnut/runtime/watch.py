@@ -1,12 +1,14 @@
 """The rows of a log as they come, and all that is kept of them, however many they are."""
 
+import json
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from cobnut.calibration.martingale import DriftWatch, alarm_at
+from cobnut.calibration.martingale import Bettors, DriftWatch, alarm_at
 from cobnut.calibration.rejections import RejectionWatch, most_rejected
 from cobnut.runtime.bundle import Manifest
 
@@ -93,6 +95,37 @@ class LogWatch:
             if row.get(name):
                 ends.add(row[name])
         return True
+
+    @property
+    def key(self) -> str:
+        """All that the state depends on beside the rows."""
+        made, options = self.manifest, self.manifest.recipe.calibration
+        promise = [options.method, options.alpha, options.confidence]
+        bundle = [made.version, made.threshold, made.calibration_scores, made.recipe.seed, promise]
+        return json.dumps([self.level, self.defect_rate, bundle])
+
+    def state(self) -> dict[str, Any]:
+        """All that the rows so far have changed, as JSON holds it without loss."""
+        return {
+            "counts": [self.judged, self.rejected],
+            "evidence": [asdict(self.drift), asdict(self.rejections)],
+            "is_rising": self.is_rising,
+            "recent": self.recent,
+            "scores": sorted(self._drift.counts.items()),
+            "bettors": [asdict(each.bettors) for each in (self._drift, self._rejections) if each],
+            "photographs": {name: asdict(ends) for name, ends in self._photographs.items()},
+        }
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Stand where the watch of the same key stood that gave this state."""
+        self.judged, self.rejected = state["counts"]
+        self.drift, self.rejections = (Evidence(**each) for each in state["evidence"])
+        self.is_rising, self.recent = state["is_rising"], state["recent"]
+        self._drift.counts = Counter(dict(state["scores"]))
+        for watch, bettors in zip((self._drift, self._rejections), state["bettors"], strict=False):
+            if watch:
+                watch.bettors = Bettors(**bettors)
+        self._photographs = {name: Ends(**ends) for name, ends in state["photographs"].items()}
 
     def changes(self) -> Iterator[str]:
         """What changed in the photographs between the first parts and the last, in words."""
