@@ -125,6 +125,28 @@ def test_a_test_image_that_trained_is_refused_unless_leaks_are_allowed(
     assert evaluate(Inspector(bundle), read_dataset(root), "parts", allow_leaks=True).confusion.good > 6
 
 
+def test_a_training_image_that_was_saved_as_another_file_is_known_again(
+    bundle: Path, parts: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(parts, tmp_path / "parts"))
+    trained = set(read_manifest(bundle).fingerprint["train"])
+    leaked = [path for path in (root / "train" / "good").iterdir() if hash_file(path) in trained][:2]
+    for path in leaked:
+        Image.open(path).save(root / "test" / "good" / f"{path.stem}.bmp")
+    with pytest.raises(DataError, match=r"test image, saved as another file, while it was made .2 such"):
+        evaluate(Inspector(bundle), read_dataset(root), "parts")
+
+
+def test_a_training_folder_that_was_saved_anew_is_not_judged_as_unseen(
+    bundle: Path, parts: Path, tmp_path: Path, evaluation: Evaluation
+) -> None:
+    root = Path(shutil.copytree(parts, tmp_path / "parts"))
+    for path in (root / "train" / "good").iterdir():
+        Image.open(path).save(path, compress_level=9)
+        assert hash_file(path) != hash_file(parts / "train" / "good" / path.name)
+    assert evaluate(Inspector(bundle), read_dataset(root), "parts").confusion == evaluation.confusion
+
+
 def test_good_images_that_the_detector_has_not_seen_are_judged(bundle: Path, parts: Path, tmp_path: Path) -> None:
     shutil.copytree(parts / "test" / "good", tmp_path / "new")
     evaluation = evaluate(Inspector(bundle), read_dataset(good=tmp_path / "new"), "new")

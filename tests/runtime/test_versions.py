@@ -1,10 +1,13 @@
 """A bundle can be calibrated anew and go back, and nothing of it is ever lost."""
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cobnut.calibration.conformal import conformal_threshold
 from cobnut.calibration.costs import Costs, LeastCost
@@ -95,6 +98,30 @@ def test_images_that_the_detector_learned_by_may_not_calibrate_it(copy: Path, sa
     assert versions(copy) == []
 
 
+def test_images_that_were_saved_as_other_files_may_not_calibrate_it_either(
+    copy: Path, fresh: list[Path], samples: list[Sample], tmp_path: Path
+) -> None:
+    trained = set(read_manifest(copy).fingerprint["train"])
+    seen = next(sample.path for sample in samples if hash_file(sample.path) in trained)
+    Image.open(seen).save(tmp_path / "seen.bmp")
+    with pytest.raises(DataError, match=r"seen.bmp: the detector has learned or chosen by this image \(1 such\)"):
+        calibrate(copy, [*fresh, tmp_path / "seen.bmp"], PROMISED)
+
+
+def test_a_bundle_of_before_there_were_hashes_of_pixels_knows_its_files(
+    copy: Path, fresh: list[Path], samples: list[Sample]
+) -> None:
+    content = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
+    assert content.pop("seen")
+    content.pop("digest")
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    (copy / "manifest.json").write_text(json.dumps({**content, "digest": digest}), encoding="utf-8")
+    assert read_manifest(copy).seen == {}
+    with pytest.raises(DataError, match="has learned or chosen by this image"):
+        calibrate(copy, [sample.path for sample in samples if sample.split == "train"])
+    assert len(calibrate(copy, fresh, PROMISED).seen["calibration"]) == len(fresh)
+
+
 @pytest.mark.parametrize("harm", ["too few", "unreadable"])
 def test_what_cannot_be_calibrated_leaves_the_bundle_as_it_was(
     copy: Path, fresh: list[Path], tmp_path: Path, harm: str
@@ -111,7 +138,10 @@ def test_what_cannot_be_calibrated_leaves_the_bundle_as_it_was(
 
 def test_a_copy_of_an_image_counts_once(copy: Path, fresh: list[Path], tmp_path: Path) -> None:
     twin = Path(shutil.copy(fresh[0], tmp_path / "twin.png"))
-    assert len(calibrate(copy, [*fresh, twin], PROMISED).calibration_scores) == len(fresh)
+    Image.open(fresh[0]).save(tmp_path / "saved-anew.bmp")
+    made = calibrate(copy, [*fresh, twin, tmp_path / "saved-anew.bmp"], PROMISED)
+    assert len(made.calibration_scores) == len(fresh)
+    assert made.fingerprint["calibration"] == sorted(hash_file(path) for path in fresh)
 
 
 def test_an_altered_version_is_refused(copy: Path, fresh: list[Path]) -> None:

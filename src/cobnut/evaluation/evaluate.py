@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from cobnut.data.audit import mask_fault
 from cobnut.data.images import image_shape, read_mask
+from cobnut.data.seen import pixel_hashes
 from cobnut.data.split import content_hashes
 from cobnut.errors import DataError, ImageError
 from cobnut.evaluation.intervals import Interval, bootstrap, exact_interval
@@ -155,28 +157,35 @@ def evaluate(
 
 
 def test_samples(samples: Sequence[Sample], manifest: Manifest, allow_leaks: bool) -> tuple[list[Sample], int]:
-    """The test images and the good ones not seen in the making, by content; how many of them were held out."""
+    """The test images and the good ones not seen in the making, by content; how many of them were held out.
+
+    Seen is also what was saved again as another file without loss.
+    """
     hashes = content_hashes(samples)
-    used: set[str] = {
-        content for split in ("train", "validation", "calibration") for content in manifest.fingerprint[split]
-    }
+    used = manifest.made_with("train", "validation", "calibration")
+    others = [path for path, content in hashes.items() if content not in used] if manifest.seen else []
+    pixels = pixel_hashes(others, manifest.recipe.image)
     test: dict[str, Sample] = {}  # by content, so that no copy is judged twice
     leaks = []
     for sample in sorted(samples, key=lambda sample: (sample.split != "test", hashes[sample.path], sample.path)):
-        if hashes[sample.path] not in used:
+        if not {hashes[sample.path], pixels.get(sample.path)} & used:
             test.setdefault(hashes[sample.path], sample)
         elif sample.split == "test":
             leaks.append(sample)
     if leaks and not allow_leaks:
         raise DataError(
-            f"{leaks[0].path}: the detector has seen this test image while it was made ({len(leaks)} such); "
-            "figures would flatter: remove them from the test, or say --allow-leaks"
+            f"{leaks[0].path}: the detector has seen this test image{_elsewhere(leaks[0], pixels, used)} while it was "
+            f"made ({len(leaks)} such); figures would flatter: remove them from the test, or say --allow-leaks"
         )
     test |= {hashes[sample.path]: sample for sample in leaks}
     if not test:
         raise DataError("there is no test image: give a test folder, --defective DIR, or train with split.test above 0")
     held_out = sum(content in manifest.fingerprint["test"] and test[content].split != "test" for content in test)
     return [test[content] for content in sorted(test)], held_out
+
+
+def _elsewhere(sample: Sample, pixels: dict[Path, str], used: set[str]) -> str:
+    return ", saved as another file," if pixels.get(sample.path) in used else ""
 
 
 def _judge(

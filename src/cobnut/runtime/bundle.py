@@ -58,11 +58,19 @@ class Manifest(BaseModel):
     choice: dict[str, float] | None = Field(description="how the automatic options were chosen, where they were")
     calibration_scores: list[float] = Field(description="scores of the good calibration images")
     fingerprint: dict[Split, list[str]] = Field(description="SHA-256 of each image by its part in the making")
+    seen: dict[Split, list[str]] = Field(
+        default_factory=dict,
+        description="SHA-256 of the pixels that the network saw of each image; empty in bundles of earlier versions",
+    )
     history: list[Epoch] = Field(description="losses, epoch by epoch")
     best_epoch: int = Field(description="the epoch whose weights these are")
     parameters: int = Field(description="numbers that were learned")
     seconds: float = Field(description="wall time of the making")
     files: dict[str, str] = Field(description="SHA-256 of every other file of the bundle")
+
+    def made_with(self, *splits: Split) -> set[str]:
+        """The hashes of files and of pixels that had these parts in the making."""
+        return {each for hashes in (self.fingerprint, self.seen) for split in splits for each in hashes.get(split, [])}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

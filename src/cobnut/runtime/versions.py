@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,22 @@ import numpy as np
 
 from cobnut.calibration.costs import LeastCost
 from cobnut.calibration.decision import decide, settle
+from cobnut.data.seen import pixel_hashes
 from cobnut.errors import BundleError, DataError, ImageError
 from cobnut.files import hash_file, make_folder
 from cobnut.recipe import check_options
 from cobnut.records import Verdict
 from cobnut.runtime.bundle import HISTORY, MANIFEST, Manifest, read_manifest, version_path, write_record
 from cobnut.runtime.inspect import Inspector
+
+
+@dataclass(frozen=True, slots=True)
+class _Photograph:
+    """An image that calibrates: its file, and the hashes of its bytes and of its pixels."""
+
+    path: Path
+    content: str
+    pixels: str
 
 
 def calibrate(
@@ -37,24 +48,20 @@ def calibrate(
     manifest = inspector.manifest
     asked = {"alpha": "auto"} if manifest.asked.get("alpha") == "auto" else {}
     wanted = check_options(manifest.recipe.calibration, {**asked, **(changes or {})})
-    choosing, calibrating = _unseen(manifest, images, is_parted=by_cost is not None)
+    first = _first(bundle, manifest)
+    choosing, calibrating = _unseen(first, images, is_parted=by_cost is not None)
     if by_cost is not None:
-        usual = [answer.score for answer in _judge(inspector, choosing.values(), on_progress)]
+        usual = [answer.score for answer in _judge(inspector, (image.path for image in choosing), on_progress)]
         alpha = by_cost.choose(np.array(usual, np.float32), len(calibrating), wanted.confidence)
         wanted = check_options(wanted, {"method": "conformal", "alpha": alpha})
     scores, maps = [], []
-    for answer in _judge(inspector, calibrating.values(), on_progress):
+    for answer in _judge(inspector, (image.path for image in calibrating), on_progress):
         scores.append(answer.score)
         # a promise needs no more of a map than its highest value
         maps.append(answer.anomaly_map if wanted.method == "percentile" else answer.anomaly_map.max(keepdims=True))
     settled = settle(wanted, len(scores))
     decision = decide(settled, np.stack(maps), np.array(scores, np.float32))
-    labelled = by_cost.defective if by_cost is not None else ()
-    fingerprint = {
-        **manifest.fingerprint,
-        "validation": list(dict.fromkeys([*manifest.fingerprint["validation"], *choosing, *labelled])),
-        "calibration": sorted(calibrating),
-    }
+    chose = [image.content for image in choosing] + list(by_cost.defective if by_cost is not None else ())
     made = manifest.model_copy(
         update={
             "version": max([manifest.version, *versions(bundle)]) + 1,
@@ -64,7 +71,16 @@ def calibrate(
             "threshold": decision.threshold,
             "level": decision.level,
             "calibration_scores": scores,
-            "fingerprint": fingerprint,
+            "fingerprint": {
+                **first.fingerprint,
+                "validation": [*first.fingerprint["validation"], *chose],
+                "calibration": sorted(image.content for image in calibrating),
+            },
+            "seen": {
+                **first.seen,
+                "validation": [*first.seen.get("validation", ()), *(image.pixels for image in choosing)],
+                "calibration": sorted(image.pixels for image in calibrating),
+            },
         }
     )
     _keep(bundle, manifest)
@@ -85,22 +101,15 @@ def defective_scores(
     """
     inspector = Inspector(bundle)
     found = {hash_file(path): path for path in reversed(defective)}
+    first = _first(bundle, inspector.manifest).made_with("train", "validation")
     for hashes, why in (
-        (_made_with(bundle, inspector.manifest), "the bundle was made with this image as a good one"),
+        (first | inspector.manifest.made_with("calibration"), "the bundle was made with this image as a good one"),
         ({hash_file(path) for path in good}, "stands among the good images as well"),
     ):
         if known := sorted(path for content, path in found.items() if content in hashes):
             raise DataError(f"{known[0]}: {why} ({len(known)} such); look at it, and leave it out where it is wrong")
     answers = _judge(inspector, found.values(), on_progress)
     return {content: answer.score for content, answer in zip(found, answers, strict=True)}
-
-
-def _made_with(bundle: Path, manifest: Manifest) -> set[str]:
-    """The good images of the making; what has only chosen an alpha since, which labelled defects may, is left out."""
-    kept = versions(bundle)
-    first = read_manifest(bundle, kept[0]) if kept else manifest
-    present = (contents for split, contents in manifest.fingerprint.items() if split != "validation")
-    return set(first.fingerprint["validation"]).union(*present)
 
 
 def roll_back(bundle: Path, version: int | None = None) -> Manifest:
@@ -142,34 +151,40 @@ def _keep(bundle: Path, manifest: Manifest) -> None:
 
 
 def _judge(
-    inspector: Inspector, paths: Iterable[Path], on_progress: Callable[[int], None] = lambda _: None
+    inspector: Inspector, images: Iterable[Path], on_progress: Callable[[int], None] = lambda _: None
 ) -> Iterator[Verdict]:
-    for answer in inspector.inspect_files(paths):
+    for answer in inspector.inspect_files(images):
         on_progress(1)
         if isinstance(answer, ImageError):
             raise DataError(f"{answer}; calibrate without it")
         yield answer
 
 
-def _unseen(
-    manifest: Manifest, images: Sequence[Path], is_parted: bool = False
-) -> tuple[dict[str, Path], dict[str, Path]]:
-    """The images by content, each content once: those that choose alpha, half of them if ``is_parted``, and the others.
+def _first(bundle: Path, manifest: Manifest) -> Manifest:
+    """The version that training made; later ones may have chosen an alpha by further images."""
+    kept = versions(bundle)
+    return read_manifest(bundle, kept[0]) if kept else manifest
 
-    Which choose depends on their bytes alone; an image that has chosen before chooses again.
+
+def _unseen(
+    manifest: Manifest, images: Sequence[Path], is_parted: bool
+) -> tuple[list[_Photograph], list[_Photograph]]:
+    """The different images, saved as one file or as several: those that choose alpha, and those that calibrate.
+
+    If ``is_parted``, half of them choose; which, depends on their bytes alone.
     """
-    found: dict[str, Path] = {}
-    for path in images:
-        found.setdefault(hash_file(path), path)
-    chose = set(manifest.fingerprint["validation"])
-    seen = {*manifest.fingerprint["train"], *(set() if is_parted else chose)}
-    known = [path for content, path in found.items() if content in seen]
+    files = {hash_file(path): path for path in reversed(images)}
+    pixels = pixel_hashes(files.values(), manifest.recipe.image)
+    found = [_Photograph(path, content, pixels.get(path, content)) for content, path in reversed(files.items())]
+    seen = manifest.made_with("train", "validation")
+    known = [image.path for image in found if {image.content, image.pixels} & seen]
     if known:
         raise DataError(
             f"{known[0]}: the detector has learned or chosen by this image ({len(known)} such); a promise needs images "
             "that nothing has seen: leave them out"
         )
-    ordered = sorted(found, key=lambda content: (content not in chose, content)) if is_parted else list(found)
-    choosing = max(len(found) // 2, sum(content in chose for content in found)) if is_parted else 0
-    parts = ordered[:choosing], ordered[choosing:]
-    return {content: found[content] for content in parts[0]}, {content: found[content] for content in parts[1]}
+    different = list({image.pixels: image for image in reversed(found)}.values())[::-1]
+    if not is_parted:
+        return [], different
+    ordered = sorted(different, key=lambda image: image.content)
+    return ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]

@@ -20,6 +20,7 @@ from cobnut.calibration.conformal import check_images
 from cobnut.calibration.decision import decide, settle
 from cobnut.calibration.threshold import Choice
 from cobnut.data.images import image_shape, in_chunks, working_size
+from cobnut.data.seen import hash_pixels
 from cobnut.data.split import FEWEST_HELD_BACK, content_hashes, split_samples
 from cobnut.data.store import kept_images
 from cobnut.errors import CobnutError, DataError, RecipeError
@@ -90,7 +91,7 @@ def train(
         return read_manifest(out)
     recipe = at_working_size(with_promise(recipe, len(parts["calibration"])), parts["train"])
     listeners.on_split({split: len(paths) for split, paths in parts.items()})
-    images = {
+    images: dict[Split, NDArray[np.uint8]] = {
         split: kept_images(parts[split], fingerprint[split], recipe.image, listeners.on_image)
         for split in ("train", "validation", "calibration")
     }
@@ -101,7 +102,8 @@ def train(
     listeners.on_stage("choosing how the map is made, on validation images")
     detector, resolved, choice = _choose(fitted, recipe, images["train"], images["validation"])
     listeners.on_stage("exporting and calibrating")
-    made = _Made(asked, resolved, choice, fitted, detector, fingerprint)
+    seen = {split: [hash_pixels(image) for image in kept] for split, kept in images.items()}
+    made = _Made(asked, resolved, choice, fitted, detector, fingerprint, seen)
     manifest = _write_bundle(out, made, images["calibration"], started)
     run.finish()
     return manifest
@@ -117,6 +119,7 @@ class _Made:
     fitted: Fitted
     detector: Detector
     fingerprint: dict[Split, list[str]]
+    seen: dict[Split, list[str]]
 
 
 def _choose(
@@ -243,6 +246,7 @@ def _write_bundle(out: Path, made: _Made, calibration: NDArray[np.uint8], starte
             choice=made.choice.as_dict() if made.choice else None,
             calibration_scores=[float(score) for score in scores],
             fingerprint=made.fingerprint,
+            seen=made.seen,
             history=fitted.history,
             best_epoch=fitted.best_epoch,
             parameters=count_parameters(fitted.network),
