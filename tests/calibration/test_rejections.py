@@ -98,3 +98,9 @@ def test_the_limit_is_the_tolerance_limit_beside_the_defects(images: int, level:
 def test_without_images_enough_for_a_promise_there_is_no_limit() -> None:
     with pytest.raises(CobnutError, match="needs 99"):
         most_rejected(50, 0.01, 0.0, LEVEL)
+
+
+def test_however_many_are_rejected_the_evidence_stays_a_number_that_a_calm_brings_down() -> None:
+    watch = RejectionWatch(0.1)
+    assert alarm_at(LEVEL / 2) < [watch.feed(True) for _ in range(5000)][-1] < np.inf
+    assert [watch.feed(False) for _ in range(5000)][-1] < 1
