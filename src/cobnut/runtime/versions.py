@@ -40,7 +40,7 @@ def calibrate(
 
     ``changes`` are laid over the bundle's own options of calibration, whose automatic alpha is settled anew. With
     ``by_cost`` half of the images choose alpha, and only the others calibrate; those that chose, labelled defects too,
-    count as validation images from then on.
+    count as validation images of this version.
     The model stays as it is. Raises :class:`CobnutError`, with nothing changed, when an option is wrong, an image
     trained or chose anything or cannot be read, or when they are too few for the promise.
     """
@@ -166,9 +166,7 @@ def _first(bundle: Path, manifest: Manifest) -> Manifest:
     return read_manifest(bundle, kept[0]) if kept else manifest
 
 
-def _unseen(
-    manifest: Manifest, images: Sequence[Path], is_parted: bool
-) -> tuple[list[_Photograph], list[_Photograph]]:
+def _unseen(manifest: Manifest, images: Sequence[Path], is_parted: bool) -> tuple[list[_Photograph], list[_Photograph]]:
     """The different images, saved as one file or as several: those that choose alpha, and those that calibrate.
 
     If ``is_parted``, half of them choose; which, depends on their bytes alone.
