@@ -55,3 +55,12 @@ def test_fewer_features_than_prototypes_are_no_fault() -> None:
     prototypes.learn([features], 2, seed=0)
     prototypes.learn_usual([features])
     assert torch.isfinite(prototypes(features)[0] / prototypes(features)[1]).all()
+
+
+def test_training_features_tell_how_prototypes_differ_where_few_were_held_out() -> None:
+    prototypes = Prototypes(2, 2)
+    train = torch.cat([flat((0, 0), 0.1).repeat(20, 1, 1, 1), flat((10, 0), 1.0).repeat(20, 1, 1, 1)])
+    prototypes.learn([train], len(train), seed=0)
+    prototypes.learn_usual([flat((0, 0), 0.2)[:1, :, :1, :1]])
+    near, far = (prototypes(flat(kind))[1].mean() for kind in ((0, 0), (10, 0)))
+    assert far > 20 * near  # the squares of 1 and 0.1, and a little of the mean of both

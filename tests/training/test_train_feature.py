@@ -32,7 +32,7 @@ def made(samples: list[Sample], recipe: Recipe, tmp_path_factory: pytest.TempPat
 
 def test_both_errors_judge_by_default(made: tuple[Path, Manifest]) -> None:
     manifest = read_manifest(made[0])
-    assert manifest.recipe.score.error == "both"
+    assert manifest.recipe.score.error == "combined"
     assert "auto" not in manifest.recipe.automatic().values()
 
 
@@ -61,7 +61,8 @@ def test_each_half_of_the_held_out_images_chooses_while_the_other_tells_what_is_
 
     monkeypatch.setattr(choosing, "spoil", watched)
     monkeypatch.setattr(FeatureNetwork, "learn_usual", watched_too)
-    held_out = len(train(samples, recipe, tmp_path / "parts.cobnut", loggers=()).fingerprint["validation"])
+    automatic = recipe.model_copy(update={"score": recipe.score.model_copy(update={"normalise": "auto"})})
+    held_out = len(train(samples, automatic, tmp_path / "parts.cobnut", loggers=()).fingerprint["validation"])
     less, more = held_out // 2, (held_out + 1) // 2
     *halves, whole = features
     np.testing.assert_array_equal(halves[0], whole[1::2])  # while the images 0, 2, … choose
@@ -123,7 +124,7 @@ def test_the_size_follows_the_images_up_to_the_recipes(samples: list[Sample], re
             r"network feature learns from kept features: .*network.flips.* change what it sees",
         ),
         (["training.loss={ l1 = 1.0 }"], "training.loss.l1: network feature has no such loss; valid are mse"),
-        (["score.error=squared"], "valid are residual, prototype, relative, both, auto"),
+        (["score.error=squared"], "valid are residual, prototype, relative, position, combined, auto"),
         (["image.size=100"], "network feature needs a multiple of 32"),
     ],
 )

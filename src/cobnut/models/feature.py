@@ -11,12 +11,17 @@ from torch import Tensor, nn
 
 from cobnut.models.detector import Detector
 from cobnut.models.encoders import build_encoder
+from cobnut.models.positions import Positions
 from cobnut.models.prototypes import Prototypes
 from cobnut.models.transfer import HalfFrozen
 from cobnut.models.whitening import Whitening
 from cobnut.options import FeatureOptions, ImageOptions, ScoreOptions
 
 FEATURE_ERRORS = FeatureOptions.errors
+# Those that are combined.
+_COMBINED = ("residual", "relative", "position")
+# Images that count for the errors' mean variance, beside those that tell the variance of each.
+_PRIOR_IMAGES = 3
 # Images whose distances to all prototypes are in memory at once.
 _BATCH = 4
 
@@ -108,25 +113,29 @@ class FeatureAutoencoder(nn.Module):
 
 
 class FeatureNetwork(HalfFrozen):
-    """Frozen features, the autoencoder that learns to rebuild them, and the prototypes that stand for good ones.
+    """Frozen features, the autoencoder that learns to rebuild them, and what stands for good ones beside it.
 
-    The three errors, each (n, h, w) on the features' grid:
+    The errors, each (n, h, w) on the features' grid:
 
     - ``residual``: what the autoencoder left over, whitened by what it leaves over of images that it never saw;
     - ``prototype``: squared distance to the nearest prototype;
     - ``relative``: the same in multiples of what is usual for that very prototype;
-    - ``both``: residual and relative added up, each in multiples of how much its highest value varies in good images.
+    - ``position``: distance to what is usual at that very position;
+    - ``combined``: residual, relative and position, added up by weights that good images tell.
+
+    A weight brings an error's highest value in a good image to 1 on average, and divides it by the variance of its
+    logarithm: if a defect raises all errors by one factor, that sum tells it apart best (inverse-variance weighting).
     """
 
     frozen: FeatureSpace
-    # How much the highest residual and the highest relative distance vary among good images.
-    spreads: Tensor
+    weights: Tensor
 
-    def __init__(self, space: FeatureSpace, options: FeatureOptions) -> None:
+    def __init__(self, space: FeatureSpace, options: FeatureOptions, side: int) -> None:
         super().__init__(space, FeatureAutoencoder(space.detail, options.width, options.code))
         self.residuals = Whitening(space.detail, space.detail)
         self.prototypes = Prototypes(options.prototypes, space.components)
-        self.register_buffer("spreads", torch.ones(2))
+        self.positions = Positions(space.components, options.directions, side)
+        self.register_buffer("weights", torch.ones(len(_COMBINED)))
 
     def forward(self, image: Tensor) -> Tensor:
         """The features of detail (n, detail, h, w) of images in [0, 1], as the autoencoder rebuilds them."""
@@ -135,35 +144,57 @@ class FeatureNetwork(HalfFrozen):
 
     def errors(self, features: Tensor, kinds: Sequence[str]) -> Tensor:
         """Several errors of whitened features (n, components, h, w): (n, kinds, h, w)."""
+        wanted = {*kinds, *(_COMBINED if "combined" in kinds else ())}
         found: dict[str, Tensor] = {}
-        if "residual" in kinds or "both" in kinds:
+        if "residual" in wanted:
             found["residual"] = self.residuals(self._left_over(features)).square().mean(dim=1)
-        if set(kinds) - {"residual"}:
+        if wanted & {"prototype", "relative"}:
             distance, usual = self.prototypes(features)
             found |= {"prototype": distance, "relative": distance / usual}
-        if "both" in kinds:
-            found["both"] = found["residual"] / self.spreads[0] + found["relative"] / self.spreads[1]
+        if "position" in wanted:
+            found["position"] = self.positions(features)
+        if "combined" in kinds:
+            errors = torch.stack([found[kind] for kind in _COMBINED], dim=-1)
+            found["combined"] = (errors * self.weights).sum(dim=-1)
         return torch.stack([found[kind] for kind in kinds], dim=1)
 
-    def learn_prototypes(self, train: NDArray[np.floating[Any]], seed: int) -> None:
-        """Learn the prototypes from the training images' features (n, d, h, w)."""
+    def learn_good(self, train: NDArray[np.floating[Any]], seed: int) -> None:
+        """Learn prototypes and positions from the training images' features (n, d, h, w)."""
         with torch.inference_mode():
             self.prototypes.scale.copy_(self.frozen.spread)
             self.prototypes.learn(in_batches(train), len(train), seed)
+            self.positions.learn(in_batches(train), self.frozen.spread, seed)
 
     def learn_usual(self, held_out: NDArray[np.floating[Any]]) -> None:
-        """Learn from features (n, d, h, w) of images that trained nothing which residuals and distances are usual."""
+        """Learn from features (n, d, h, w) of images that trained nothing which errors are usual, and how they vary.
+
+        Errors look less varied in the images that told what is usual: each half is looked at while the other tells.
+        """
+        halves = [held_out[half::2] for half in (0, 1)] if len(held_out) > 1 else [held_out, held_out]
         with torch.inference_mode():
-            self.residuals.learn(self._left_over(features) for features in in_batches(held_out))
-            self.prototypes.learn_usual(in_batches(held_out))
-            errors = (self.errors(features, ("residual", "relative")) for features in in_batches(held_out))
-            highest = torch.cat([each.flatten(2).amax(dim=2) for each in errors])
-            self.spreads.copy_(highest.std(dim=0, correction=0) + 0.05 * highest.mean(dim=0))
+            highest = []
+            for told, looked_at in (halves, halves[::-1]):
+                self._learn_usual(told)
+                errors = [self.errors(features, _COMBINED) for features in in_batches(looked_at)]
+                highest.append(F.avg_pool2d(torch.cat(errors), 3, 1).flatten(2).amax(dim=2))
+            self._learn_usual(held_out)
+            self.weights.copy_(_weights(torch.cat(highest)))
+
+    def _learn_usual(self, held_out: NDArray[np.floating[Any]]) -> None:
+        self.residuals.learn(self._left_over(features) for features in in_batches(held_out))
+        self.prototypes.learn_usual(in_batches(held_out))
 
     def _left_over(self, features: Tensor) -> Tensor:
         detail = features[:, : self.frozen.detail]
         left: Tensor = detail - self.learning(detail)
         return left
+
+
+def _weights(highest: Tensor) -> Tensor:
+    """What each error counts for, by its highest values in good images, (n, errors) in and (errors,) out."""
+    variance = highest.log().var(dim=0, correction=0)
+    variance = (len(highest) * variance + _PRIOR_IMAGES * variance.mean()) / (len(highest) + _PRIOR_IMAGES)
+    return 1 / (highest.mean(dim=0) * variance.clamp(min=1e-4))
 
 
 class FeatureDetector(Detector):
@@ -180,9 +211,9 @@ class FeatureDetector(Detector):
         return self.network.errors(self.network.frozen(image), kinds), None
 
 
-def build_feature(options: FeatureOptions, image: ImageOptions) -> FeatureNetwork:  # noqa: ARG001
+def build_feature(options: FeatureOptions, image: ImageOptions) -> FeatureNetwork:
     """The network with fresh weights; its space is yet to be learned from good images."""
-    return FeatureNetwork(FeatureSpace(options), options)
+    return FeatureNetwork(FeatureSpace(options), options, image.size // options.stride)
 
 
 def in_batches(features: NDArray[np.floating[Any]]) -> Iterator[Tensor]:

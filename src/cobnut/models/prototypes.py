@@ -9,8 +9,10 @@ from torch import Tensor, nn
 # Features that the prototypes are learned from; more change them little and cost time.
 MOST_PATCHES = 120_000
 ROUNDS = 8
-# Held-out features that the general distance counts for, beside those that belong to a prototype.
-PRIOR = 10.0
+# Held-out features that the training ones count for where they tell what is usual for a prototype.
+PRIOR = 100.0
+# Training features that the mean of all counts for in the same place.
+PRIOR_OF_TRAINING = 3.0
 _BATCH = 8192
 
 
@@ -19,18 +21,22 @@ class Prototypes(nn.Module):
 
     A feature is the mean of its 3×3 neighbourhood, as in PatchCore (Roth et al. 2022, equation 2). In place of a memory
     of patches there are the centres of k-means, and in place of re-weighting by neighbours (equation 7) each prototype
-    knows the distance that held-out good features have to it.
+    knows the distance that good features usually have to it. Training features tell how prototypes differ in that,
+    held-out ones how far new features lie, and where there are many, which prototypes they lie farther from.
     """
 
     centres: Tensor
     scale: Tensor
     usual: Tensor
+    # What is usual for training features, in multiples of their mean.
+    usual_of_training: Tensor
 
     def __init__(self, count: int, components: int) -> None:
         super().__init__()
         self.register_buffer("centres", torch.zeros(count, components))
         self.register_buffer("scale", torch.ones(components))
         self.register_buffer("usual", torch.ones(count))
+        self.register_buffer("usual_of_training", torch.ones(count), persistent=False)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Distances and what is usual."""
@@ -49,25 +55,38 @@ class Prototypes(nn.Module):
         )
         found = torch.from_numpy(kmeans.fit(sample.numpy()).cluster_centers_)
         self.centres.copy_(found[torch.arange(len(self.centres)) % count])
+        counts, totals = self._by_prototype(*self._nearest_rows(sample))
+        mean = totals.sum() / counts.sum()
+        usual = (totals + PRIOR_OF_TRAINING * mean) / (counts + PRIOR_OF_TRAINING)
+        self.usual_of_training.copy_(usual / mean if mean else torch.ones_like(usual))
 
     def learn_usual(self, held_out: Iterable[Tensor]) -> None:
         """Set what is usual for each prototype by batches of held-out features (n, d, h, w)."""
         count, total = torch.zeros_like(self.usual), torch.zeros_like(self.usual)
         for batch in held_out:
-            distance, index = self._nearest(batch)
-            count.index_add_(0, index.flatten(), torch.ones_like(distance).flatten())
-            total.index_add_(0, index.flatten(), distance.flatten())
-        usual = (total + PRIOR * total.sum() / count.sum()) / (count + PRIOR)
+            counts, totals = self._by_prototype(*self._nearest(batch))
+            count, total = count + counts, total + totals
+        expected = self.usual_of_training * total.sum() / count.sum()
+        usual = (total + PRIOR * expected) / (count + PRIOR)
         self.usual.copy_(usual + torch.finfo(torch.float32).tiny)
+
+    def _by_prototype(self, distance: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """How many features belong to each prototype, and their distances added up: (count,) both."""
+        counts, totals = torch.zeros_like(self.usual), torch.zeros_like(self.usual)
+        counts.index_add_(0, index.flatten(), torch.ones_like(distance).flatten())
+        totals.index_add_(0, index.flatten(), distance.flatten())
+        return counts, totals
 
     def _nearest(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Squared distance to the nearest prototype, and which it is: (n, h, w) both."""
         points = self._points(features).movedim(1, -1)
-        rows = points.flatten(0, 2)
+        distance, index = self._nearest_rows(points.flatten(0, 2))
+        return distance.view(points.shape[:3]), index.view(points.shape[:3])
+
+    def _nearest_rows(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         # |p − c|² = |p|² − 2pc + |c|², whose first term is the same for every prototype
         index = (rows @ (-2 * self.centres.T) + self.centres.square().sum(dim=1)).argmin(dim=1)
-        distance = (rows - self.centres[index]).square().sum(dim=1)
-        return distance.view(points.shape[:3]), index.view(points.shape[:3])
+        return (rows - self.centres[index]).square().sum(dim=1), index
 
     def _points(self, features: Tensor) -> Tensor:
         around = F.avg_pool2d(features, 3, stride=1, padding=1, count_include_pad=False)

@@ -138,7 +138,7 @@ class ScoreOptions(Options):
     error: str = Field(
         "squared",
         description="what the map shows: squared, absolute, ssim, ms_ssim or cw_ssim; "
-        "of features: residual, prototype, relative, both (the first and the third) or auto",
+        "of features: residual, prototype, relative, position, combined (all but prototype) or auto",
     )
     normalise: Literal["none", "place"] | Auto = Field(
         "auto",

@@ -97,7 +97,7 @@ class FeatureOptions(Network):
 
     rebuilds = "features"
     losses = ("mse",)
-    errors = ("residual", "prototype", "relative", "both")
+    errors = ("residual", "prototype", "relative", "position", "combined")
     own_changes = "network.flips, network.noise and network.pasted"
 
     name: Literal["feature"] = Field("feature", description="features of a frozen encoder, rebuilt")
@@ -120,6 +120,7 @@ class FeatureOptions(Network):
     pasted: int = Field(3, ge=0, le=16, description="most blocks of other features that are pasted into an image's")
     flips: bool = Field(True, description="mirror the features that train, every other time in both directions")
     prototypes: int = Field(2048, ge=1, le=65_536, description="features that stand for all good ones")
+    directions: Width = Field(64, description="directions in which what is usual at each position is told")
 
     @property
     def shrinks_by(self) -> int:

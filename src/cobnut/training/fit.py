@@ -103,7 +103,7 @@ def fit(
             torch.save(record.state_dict(), partial)
     learning.load_state_dict(record.best_weights)
     if isinstance(network, FeatureNetwork):
-        network.cpu().eval().learn_prototypes(features[0], recipe.seed)
+        network.cpu().eval().learn_good(features[0], recipe.seed)
     network = network.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return Fitted(network, record.history, record.best_epoch, features[1] if is_feature else None)
 

@@ -1,0 +1,67 @@
+"""A Gaussian for each position: what features are usual where, for parts that always lie alike."""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Positions a side, at most; larger grids are brought down to it, so that the covariances stay small.
+SIDE = 32
+# Added to the variances: directions in which a position never varied say little, and are not blown up.
+FLOOR = 0.01
+
+
+class Positions(nn.Module):
+    """Features (n, d, h, w) in; their squared Mahalanobis distance to what is usual at their position, (n, h, w).
+
+    PaDiM (Defard et al. 2021, section 3) on random orthogonal directions of the features instead of random channels
+    (Kim et al. 2021, «Semi-orthogonal embedding»). The distance is told a direction. The inverses are kept with half
+    precision: they are most of what is deployed.
+    """
+
+    directions: Tensor
+    mean: Tensor
+    whitener: Tensor
+
+    def __init__(self, components: int, directions: int, side: int) -> None:
+        super().__init__()
+        # the least divisor of the side that brings it down
+        self.factor = next(each for each in range(1, side + 1) if side % each == 0 and side // each <= SIDE)
+        self.side, count = side // self.factor, min(directions, components)
+        self.register_buffer("directions", torch.zeros(count, components))
+        self.register_buffer("mean", torch.zeros(self.side**2, count))
+        self.register_buffer("whitener", torch.zeros(self.side**2, count, count, dtype=torch.float16))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Distances on the features' grid."""
+        points = self._points(features) - self.mean[:, None]
+        squared = (points @ self.whitener.float()).square().mean(dim=2).T
+        grid = squared.reshape(-1, 1, self.side, self.side)
+        if self.factor > 1:
+            grid = F.interpolate(grid, scale_factor=float(self.factor), mode="bilinear", align_corners=False)
+        return grid[:, 0]
+
+    def learn(self, train: Iterable[Tensor], scale: Tensor, seed: int) -> None:
+        """Set directions, means and covariances by batches of features (n, d, h, w), times ``scale`` (d,)."""
+        random = torch.Generator().manual_seed(seed)
+        directions = torch.linalg.qr(torch.randn(self.directions.T.shape, generator=random))[0]
+        self.directions.copy_(directions.T * scale)
+        count, total = 0, torch.zeros(self.mean.shape, dtype=torch.float64)
+        products = torch.zeros(self.whitener.shape, dtype=torch.float64)
+        for batch in train:
+            points = self._points(batch).double()
+            count += points.shape[1]
+            total += points.sum(dim=1)
+            products += points.mT @ points
+        mean = total / count
+        covariance = products / count - mean[:, :, None] * mean[:, None]
+        factor = torch.linalg.cholesky(covariance + FLOOR * torch.eye(mean.shape[1]))
+        self.mean.copy_(mean)
+        self.whitener.copy_(torch.linalg.inv(factor).mT)
+
+    def _points(self, features: Tensor) -> Tensor:
+        """Projected features by position: (positions, n, directions)."""
+        projected = F.conv2d(features, self.directions[:, :, None, None])
+        around = F.avg_pool2d(projected, 3, stride=1, padding=1, count_include_pad=False)
+        return F.avg_pool2d(around, self.factor).flatten(2).permute(2, 0, 1)
