@@ -12,6 +12,7 @@ from cobnut.files import write_whole
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 TRUTH: Colour = (60, 225, 255)
+_PALE: Colour = (200, 200, 200)
 _HALO: Colour = (0, 30, 45)
 GAP = 4
 _TINY = 1e-12
@@ -26,13 +27,22 @@ def heat(values: NDArray[np.floating], low: float, high: float) -> Picture:
     return _coloured(np.clip((values - low) / max(high - low, _TINY), 0, 1), _HEAT)
 
 
-def overlay(image: Picture, values: NDArray[np.floating], threshold: float, strength: float = 0.55) -> Picture:
+def overlay(
+    image: Picture,
+    values: NDArray[np.floating],
+    threshold: float,
+    inspected: NDArray[np.bool_] | None = None,
+    strength: float = 0.55,
+) -> Picture:
     """Lay a glow with a bright rim over an image of the same size where the map (h, w) lies above ``threshold``.
 
-    The glow goes from magenta at the threshold to yellow at four times the threshold; all else stays as it is.
+    The glow goes from magenta at the threshold to yellow at four times the threshold; all else stays as it is. What is
+    not ``inspected``, a mask of any size, pales.
     """
     hot = values > threshold
     result = to_rgb(image).copy()
+    if inspected is not None:
+        result = tint(result, ~resized_mask(inspected, values.shape), _PALE, strength=0.7)
     colours = _coloured(np.clip((values[hot] - threshold) / max(3 * abs(threshold), _TINY), 0, 1), _GLOW)
     result[hot] = ((1 - strength) * result[hot] + strength * colours).astype(np.uint8)
     result[hot & ~_shrink(hot, 1)] = _GLOW[0]

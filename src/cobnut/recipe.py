@@ -22,6 +22,7 @@ from cobnut.options import (
     NetworkOptions,
     Options,
     PatchOptions,
+    RegionOptions,
     RobustOptions,
     ScoreOptions,
     SplitOptions,
@@ -38,6 +39,7 @@ class Recipe(Options):
     about: str = Field("", description="the recipe in one line")
     seed: int = Field(0, ge=0, le=2**32 - 1, description="seed of the split, the weights and the order of the images")
     image: ImageOptions = ImageOptions.model_validate({})
+    region: RegionOptions = RegionOptions.model_validate({})
     split: SplitOptions = SplitOptions.model_validate({})
     network: NetworkOptions = DenseOptions.model_validate({})
     patches: PatchOptions = PatchOptions.model_validate({})

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Split = Literal["train", "validation", "calibration", "test"]
+# The parts that a detector is made with; what stands in none of them may test it.
+MADE_WITH: tuple[Split, ...] = ("train", "validation", "calibration")
 Label = Literal["good", "defective"]
 
 
@@ -36,7 +38,8 @@ class Verdict:
     images tell it. Good maps hardly ever exceed ``level``. ``anomaly_map`` is float32 (height, width), higher is
     worse, at the resolution the detector works in. ``brightness`` and ``sharpness`` tell of the photograph: its mean
     grey level, 0 to 255, and by how many grey levels neighbours differ on average. ``reconstruction`` is uint8 (height,
-    width, channels) where the recipe rebuilds pixels, else ``None``.
+    width, channels) where the recipe rebuilds pixels, else ``None``. ``inspected`` is bool of the photograph's size
+    where only a part of it is inspected, else ``None``; elsewhere the map is 0.
     """
 
     score: float
@@ -48,6 +51,7 @@ class Verdict:
     brightness: float
     sharpness: float
     reconstruction: NDArray[np.uint8] | None = None
+    inspected: NDArray[np.bool_] | None = None
 
     @property
     def shown_above(self) -> float:

@@ -49,6 +49,13 @@ def test_the_scale_weighs_the_components() -> None:
     torch.testing.assert_close(prototypes(flat((5, 1)))[0], torch.full((2, 8, 8), 4.0))
 
 
+def test_no_two_prototypes_are_alike() -> None:
+    prototypes = Prototypes(8, 2)
+    prototypes.learn([torch.cat([flat((0, 0)), flat((10, 0))])], 4, seed=0)
+    used = prototypes.centres[prototypes.centres.abs().amax(1) < 100]
+    assert sorted(used[:, 0].tolist()) == [0, 10]  # so rounding never decides whose usual distance is told
+
+
 def test_fewer_features_than_prototypes_are_no_fault() -> None:
     prototypes = Prototypes(500, 2)
     features = flat((1, 2), 0.1)

@@ -96,6 +96,22 @@ Loggers = Annotated[
         show_default=False,
     ),
 ]
+InspectOnly = Annotated[
+    str | None,
+    typer.Option(
+        "--inspect-only",
+        metavar="MASK|POLYGON",
+        help="Inspect only what lies inside: a mask image of the photographs' size, bright inside, or x,y x,y x,y in "
+        "their pixels.",
+        show_default=False,
+    ),
+]
+Ignore = Annotated[
+    str | None,
+    typer.Option(
+        "--ignore", metavar="MASK|POLYGON", help="Leave out what lies inside, told alike.", show_default=False
+    ),
+]
 DEFAULT_LOGGERS = ("tensorboard",)
 DEFAULT_RECIPE = "feature"
 
@@ -105,6 +121,15 @@ def promise(alpha: float | None, confidence: float | None) -> dict[str, str | fl
     given = {"alpha": alpha, "confidence": confidence}
     changes: dict[str, str | float] = {name: value for name, value in given.items() if value is not None}
     return {"method": "conformal", **changes} if changes else {}
+
+
+def as_settings(
+    alpha: float | None, confidence: float | None, inspect_only: str | None, ignore: str | None
+) -> list[str]:
+    """What these options say, as ``key=value`` of a recipe."""
+    promised = {f"calibration.{name}": value for name, value in promise(alpha, confidence).items()}
+    region = {"region.inspect": inspect_only, "region.ignore": ignore}
+    return [f"{key}={value}" for key, value in {**promised, **region}.items() if value is not None]
 
 
 def open_inspector(place: Path) -> "Inspector":

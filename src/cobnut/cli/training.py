@@ -36,6 +36,8 @@ def train(
     ] = Effort.DEFAULT,
     good: options.Good = None,
     defective: options.Defective = None,
+    inspect_only: options.InspectOnly = None,
+    ignore: options.Ignore = None,
     settings: options.Settings = None,
     alpha: options.Alpha = None,
     confidence: options.Confidence = None,
@@ -62,8 +64,8 @@ def train(
     from cobnut.training.loggers import check_loggers
 
     options.use_weights(weights)
-    promised = [f"calibration.{name}={value}" for name, value in options.promise(alpha, confidence).items()]
-    checked = with_effort(recipe, effort, (*(settings or ()), *promised), seed)
+    told = (*(settings or ()), *options.as_settings(alpha, confidence, inspect_only, ignore))
+    checked = with_effort(recipe, effort, told, seed)
     check_loggers(loggers or ())
     samples = read_dataset(data, good, defective)
     require_extra("torch", "train", "training")
@@ -143,12 +145,16 @@ def run_training(
 def _tell(manifest: "Manifest", bundle: Path) -> None:
     """What came of a training: the decision, its promise, and how it works."""
     from cobnut.report.making import promise_text
+    from cobnut.runtime.bundle import REGION, read_bundle_region
 
     _remark_on_few(manifest)
     out.print(f"bundle     {bundle}", markup=False)
     out.print(f"threshold  {manifest.threshold:.4g}  ({describe_decision(manifest)})", markup=False)
     if manifest.recipe.calibration.method == "conformal":
         out.print(f"promise    {promise_text(manifest)}", markup=False)
+    region = read_bundle_region(bundle, manifest)
+    if region is not None:
+        out.print(f"inspects   {100 * region.mean():.0f} % of the image: {bundle / REGION}", markup=False)
     size, error = manifest.recipe.image.size, manifest.recipe.score.error
     out.print(f"works      at {size} × {size} pixels, and shows the error «{error}»", markup=False)
     out.print(f"took       {manifest.seconds:.0f} s, best epoch {manifest.best_epoch} of {len(manifest.history)}")

@@ -8,26 +8,48 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+# So often a place is drawn anew where a defect does not touch the region.
+_ATTEMPTS = 20
+_LEAST_SIDE = 16
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
-def corrupt(images: NDArray[np.uint8], seed: int, window: float = 1.0) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def corrupt(
+    images: NDArray[np.uint8], seed: int, window: float = 1.0, region: Mask | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Give every image (n, h, w, c) one defect of every kind: (n·kinds, h, w, c) and the masks (n·kinds, h, w).
 
     The kinds are a pasted patch and a pasted scar (cut-paste, Li et al. 2021), a stain and a scratch. Under 1,
-    ``window`` draws each as if the image were that much smaller: at its scale, in a window at a place of chance. The
-    same images and seed give the same defects.
+    ``window`` draws each as if the image were that much smaller: at its scale, in a window at a place of chance. With a
+    ``region`` (h, w) the defects lie in the box around it, and touch it. The same images and seed give the same
+    defects.
     """
     spoilt, masks = [], []
+    box = np.s_[:, :] if region is None else _box(region)
     for index, image in enumerate(images):
         for number, kind in enumerate(KINDS.values()):
-            random = np.random.default_rng([seed, index, number])
-            donor = images[(index + random.integers(1, max(2, len(images)))) % len(images)]
-            corrupted, mask = kind(image, donor, random) if window == 1 else _within(kind, window, image, donor, random)
+            for attempt in range(_ATTEMPTS):
+                random = np.random.default_rng([seed, index, number, *([attempt] if attempt else [])])
+                donor = images[(index + random.integers(1, max(2, len(images)))) % len(images)]
+                corrupted, mask = image.copy(), np.zeros(image.shape[:2], bool)
+                corrupted[box], mask[box] = _within(kind, window, image[box], donor[box], random)
+                if region is None or (mask & region).any():
+                    break
             spoilt.append(corrupted)
             masks.append(mask)
     return np.stack(spoilt), np.stack(masks)
+
+
+def _box(region: Mask) -> tuple[slice, ...]:
+    """The rows and columns that a region spans, and some around it where it is too small to draw in."""
+    spans = []
+    for axis in (1, 0):
+        places = np.flatnonzero(region.any(axis=axis))
+        first, past = int(places[0]), int(places[-1]) + 1
+        around = max(0, _LEAST_SIDE - (past - first))
+        spans.append(slice(max(0, first - around), past + around))
+    return tuple(spans)
 
 
 def paste_patch(image: Image, donor: Image, random: np.random.Generator) -> tuple[Image, Mask]:
@@ -76,6 +98,8 @@ KINDS: dict[str, Kind] = {"patch": paste_patch, "scar": paste_scar, "stain": sta
 
 
 def _within(kind: Kind, window: float, image: Image, donor: Image, random: np.random.Generator) -> tuple[Image, Mask]:
+    if window == 1:
+        return kind(image, donor, random)
     height, width = image.shape[:2]
     tall, wide = max(8, round(window * height)), max(8, round(window * width))
     y, x = _place_inside(image, random)

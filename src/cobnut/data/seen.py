@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cobnut.data.images import read_image
+from cobnut.data.region import Region, paint, shrink_region
 from cobnut.errors import ImageError
 from cobnut.options import ImageOptions
 
@@ -18,16 +19,18 @@ def hash_pixels(image: NDArray[np.uint8]) -> str:
     return hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
 
 
-def pixel_hashes(paths: Iterable[Path], options: ImageOptions) -> dict[Path, str]:
-    """The hash of each image's pixels; those that cannot be read are left out.
+def pixel_hashes(paths: Iterable[Path], options: ImageOptions, region: Region | None = None) -> dict[Path, str]:
+    """The hash of each image's pixels, painted over outside ``region``; those that cannot be read are left out.
 
     Another format, other metadata or another compression change nothing, unless pixels were lost. A JPEG of over four
     times ``options.size`` is decoded smaller than it is, so its copy in another format has other pixels.
     """
 
+    painted = None if region is None else shrink_region(region, (options.size, options.size))
+
     def look(path: Path) -> str | None:
         try:
-            return hash_pixels(read_image(path, options))
+            return hash_pixels(paint(read_image(path, options), painted))
         except ImageError:
             return None
 

@@ -14,6 +14,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from cobnut.data.images import read_image
+from cobnut.data.region import Region, paint
 from cobnut.errors import DataError, ImageError
 from cobnut.files import make_folder, write_whole
 from cobnut.options import ImageOptions
@@ -36,23 +37,25 @@ def kept_images(
     hashes: Sequence[str],
     options: ImageOptions,
     on_progress: Callable[[int], None] = lambda _: None,
+    region: Region | None = None,
 ) -> NDArray[np.uint8]:
     """The images as one read-only memory-mapped array, uint8 (n, size, size, channels), in the order of ``paths``.
 
-    Kept under a key of contents and options: what was decoded once is only opened. ``on_progress`` hears of every
-    image that is done. Raises :class:`DataError` naming the first damaged image and how many there are.
+    What lies outside ``region`` (size, size) is painted over. Kept under a key of all that: what was decoded once is
+    only opened. ``on_progress`` hears of every image that is done. Raises :class:`DataError` naming the first damaged
+    image and how many there are.
     """
     told = 0
 
     def decoded() -> Iterator[NDArray[np.uint8]]:
         nonlocal told
         for pixels in _decoded(paths, options):
-            yield pixels
+            yield paint(pixels, region)
             told += 1
             on_progress(1)
 
     shape = (len(paths), options.size, options.size, options.channels)
-    kept = kept_array(_key(hashes, options), shape, np.dtype(np.uint8), decoded())
+    kept = kept_array(_key(hashes, options, region), shape, np.dtype(np.uint8), decoded())
     if not told:
         on_progress(len(paths))
     return kept
@@ -112,8 +115,9 @@ def _decoded(paths: Sequence[Path], options: ImageOptions) -> Iterator[NDArray[n
         raise DataError(f"{damaged[0]}{more}; `cobnut data` lists them")
 
 
-def _key(hashes: Sequence[str], options: ImageOptions) -> str:
-    text = json.dumps([DECODER_VERSION, options.model_dump(), list(hashes)])
+def _key(hashes: Sequence[str], options: ImageOptions, region: Region | None) -> str:
+    painted = [] if region is None else [hashlib.sha256(region.tobytes()).hexdigest()]
+    text = json.dumps([DECODER_VERSION, options.model_dump(), list(hashes), *painted])
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 

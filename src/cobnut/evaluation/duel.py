@@ -128,7 +128,7 @@ def _shares(good: NDArray[np.floating], defective: NDArray[np.floating]) -> tupl
 
 
 def _unseen_by_both(first: Inspector, second: Inspector, samples: Sequence[Sample], allow_leaks: bool) -> list[Sample]:
-    tests = [test_samples(samples, each.manifest, allow_leaks)[0] for each in (first, second)]
+    tests = [test_samples(samples, each, allow_leaks)[0] for each in (first, second)]
     shared = {sample.path for sample in tests[1]}
     test = [sample for sample in tests[0] if sample.path in shared]
     if not test:

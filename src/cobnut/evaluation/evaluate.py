@@ -18,7 +18,7 @@ from cobnut.evaluation.intervals import Interval, bootstrap, exact_interval
 from cobnut.evaluation.metrics import Confusion, auroc, average_precision, classification_table, f1_max
 from cobnut.evaluation.pixels import PixelScores
 from cobnut.evaluation.sizes import Defect, SmallestArea, smallest_area
-from cobnut.records import Sample
+from cobnut.records import MADE_WITH, Sample
 from cobnut.runtime.bundle import Manifest
 from cobnut.runtime.inspect import Inspector
 
@@ -136,7 +136,7 @@ def evaluate(
     (unless ``allow_leaks``).
     """
     started = time.perf_counter()
-    test, held_out = test_samples(samples, inspector.manifest, allow_leaks)
+    test, held_out = test_samples(samples, inspector, allow_leaks)
     judged, pixels, unreadable = _judge(inspector, test, on_progress)
     if not judged:
         raise DataError(f"{data}: none of the {len(test)} test images can be read; `cobnut data` tells why")
@@ -156,15 +156,15 @@ def evaluate(
     )
 
 
-def test_samples(samples: Sequence[Sample], manifest: Manifest, allow_leaks: bool) -> tuple[list[Sample], int]:
+def test_samples(samples: Sequence[Sample], inspector: Inspector, allow_leaks: bool) -> tuple[list[Sample], int]:
     """The test images and the good ones not seen in the making, by content; how many of them were held out.
 
     Seen is also what was saved again as another file without loss.
     """
-    hashes = content_hashes(samples)
-    used = manifest.made_with("train", "validation", "calibration")
+    manifest, hashes = inspector.manifest, content_hashes(samples)
+    used = manifest.made_with(*MADE_WITH)
     others = [path for path, content in hashes.items() if content not in used] if manifest.seen else []
-    pixels = pixel_hashes(others, manifest.recipe.image)
+    pixels = pixel_hashes(others, manifest.recipe.image, inspector.region)
     test: dict[str, Sample] = {}  # by content, so that no copy is judged twice
     leaks = []
     for sample in sorted(samples, key=lambda sample: (sample.split != "test", hashes[sample.path], sample.path)):
@@ -195,15 +195,20 @@ def _judge(
     unreadable: list[str] = []
     pixels = PixelScores()
     for sample, answer in zip(samples, inspector.inspect_files([s.path for s in samples]), strict=True):
+        on_progress(1)
         if isinstance(answer, ImageError):
             unreadable.append(str(answer))
         else:
             mask = _truth(sample, unreadable)
+            if mask is not None and inspector.region is not None:
+                if mask.any() and not (mask & inspector.region).any():
+                    unreadable.append(f"{sample.path}: its defect lies where nothing is inspected")
+                    continue
+                mask &= inspector.region
             marked, drawn = (0, 0) if mask is None else (int(mask.sum()), mask.size)
             judged.append(Judged(sample, answer.score, answer.is_defective, marked, drawn))
             if mask is not None:
-                pixels.add(answer.anomaly_map, mask, sample.defect_type)
-        on_progress(1)
+                pixels.add(answer.anomaly_map, mask, sample.defect_type, inspector.region)
     return judged, pixels, unreadable
 
 

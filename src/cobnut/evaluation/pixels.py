@@ -25,8 +25,17 @@ class PixelScores:
     regions: list[list[Scores]] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
 
-    def add(self, anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_], defect_type: str) -> None:
-        """Take in one image: its map (h, w) and its mask at any size, empty for a good image."""
+    def add(
+        self,
+        anomaly_map: NDArray[np.float32],
+        mask: NDArray[np.bool_],
+        defect_type: str,
+        inspected: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Take in one image: its map (h, w) and its mask at any size, empty for a good image.
+
+        Only what is ``inspected`` counts, a mask of the same size.
+        """
         from scipy.ndimage import label
 
         mask = shrink_mask(mask, LONGEST_SIDE)
@@ -34,6 +43,8 @@ class PixelScores:
         labels, count = label(mask, structure=np.ones((3, 3)))
         order = np.argsort(labels, axis=None, kind="stable")
         parts = np.split(values.ravel()[order], np.cumsum(np.bincount(labels.ravel(), minlength=count + 1))[:-1])
+        if inspected is not None:
+            parts[0] = values[(labels == 0) & shrink_mask(inspected, LONGEST_SIDE)]
         self.good.append(parts[0])
         self.regions.append(parts[1:])
         self.types.append(defect_type)

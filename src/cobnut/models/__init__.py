@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from cobnut.data.region import Region
 from cobnut.errors import RecipeError
 from cobnut.losses import build_error
 from cobnut.models.dense import DenseAutoencoder
@@ -84,8 +85,14 @@ def build_rebuilding(network: nn.Module, recipe: Recipe) -> nn.Module:
     return Patchwise(network, recipe.patches, recipe.image.size) if recipe.patches.size else network
 
 
-def build_detector(network: nn.Module, recipe: Recipe) -> Detector:
-    """The recipe's detector around a trained network; its automatic least area is 0 until it is chosen."""
+def build_detector(network: nn.Module, recipe: Recipe, region: Region | None = None) -> Detector:
+    """The recipe's detector around a trained network; its automatic least area is 0 until it is chosen.
+
+    It looks only where ``region``, of the images' size, holds.
+    """
     area = recipe.score.least_area
     build = DETECTORS[recipe.network.rebuilds]
-    return build(build_rebuilding(network, recipe), recipe.score, 0.0 if area == "auto" else area)
+    detector = build(build_rebuilding(network, recipe), recipe.score, 0.0 if area == "auto" else area)
+    if region is not None:
+        detector.look_only_at(region, recipe.image.channels)
+    return detector

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cobnut.data.region import GROUND, Region, shrink_region
 from cobnut.losses import build_error
 from cobnut.models.scores import area_score, smooth
 from cobnut.options import ScoreOptions
@@ -16,6 +17,11 @@ class Detector(nn.Module):
 
     # The error (h, w) that good images show at each place; where it is given, maps are told in multiples of it.
     typical: Tensor | None
+    # Where it looks, of images (1, 1, h, w) as 0 and 1 and of maps (h, w); ``None`` is everywhere.
+    region: Tensor | None
+    inside: Tensor | None
+    # How many places of a map that is.
+    places: int | None = None
 
     def __init__(self, network: nn.Module, options: ScoreOptions, least_area: float) -> None:
         super().__init__()
@@ -25,19 +31,40 @@ class Detector(nn.Module):
         self.kind = 0
         self.smoothing = 1 if options.smoothing == "auto" else options.smoothing
         self.least_area = least_area
-        self.register_buffer("typical", None)
+        for name in ("typical", "region", "inside"):
+            self.register_buffer(name, None)
+
+    def look_only_at(self, region: Region, channels: int) -> None:
+        """Inspect only where ``region`` (h, w), of the images' size, holds: what lies elsewhere changes nothing.
+
+        Images are painted over there before the network sees them, and maps are 0.
+        """
+        self.region = torch.from_numpy(region)[None, None].float()
+        with torch.inference_mode():
+            shape = self.rebuild(torch.zeros(1, channels, *region.shape), self.kinds[:1])[0].shape[-2:]
+        self.inside = torch.from_numpy(shrink_region(region, (shape[0], shape[1])))
+        self.places = int(self.inside.sum())
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images uint8 (n, h, w, c) in; maps and scores (n,) out, and where pixels are rebuilt, uint8 (n, h, w, c)."""
-        image = to_unit(images)
+        image = self.paint(to_unit(images))
         errors, reconstruction = self.rebuild(image, (self.kinds[self.kind],))
         maps = self._shown(errors[:, 0])
-        judged = (maps, area_score(maps, self.least_area))
+        judged = (maps, area_score(maps, self.least_area, self.places))
         return judged if reconstruction is None else (*judged, to_bytes(grow(reconstruction, image)))
 
     def errors(self, images: Tensor) -> Tensor:
         """What :meth:`view` makes maps of: images uint8 (n, h, w, c) in, every error (n, kinds, h, w) out."""
-        return self.rebuild(to_unit(images), self.kinds)[0]
+        return self.rebuild(self.paint(to_unit(images)), self.kinds)[0]
+
+    @property
+    def looks_at(self) -> Region | None:
+        """The region that was given, (h, w) of the images' size."""
+        return None if self.region is None else self.region[0, 0].cpu().numpy() > 0
+
+    def paint(self, image: Tensor) -> Tensor:
+        """Images (n, c, h, w) in [0, 1], grey where nobody looks."""
+        return image if self.region is None else image * self.region + (GROUND / 255) * (1 - self.region)
 
     def rebuild(self, image: Tensor, kinds: Sequence[str]) -> tuple[Tensor, Tensor | None]:
         """Images (n, c, h, w) in [0, 1] in; errors (n, kinds, h, w) and the reconstructions of pixels out."""
@@ -50,8 +77,17 @@ class Detector(nn.Module):
         usual at their place."""
         return self._shown(errors[:, self.kind])
 
+    def inspected(self, maps: Tensor) -> Tensor:
+        """Maps (n, h, w) without what is not inspected: (n, 1, pixels) where that is anything."""
+        return maps if self.inside is None else maps[:, None, self.inside]
+
     def _shown(self, errors: Tensor) -> Tensor:
-        maps = smooth(errors, self.smoothing)
+        if self.inside is None:
+            maps = smooth(errors, self.smoothing)
+        else:
+            inside = self.inside[None].float()
+            near = smooth(inside, self.smoothing).clamp(min=1e-6)
+            maps = smooth(errors * inside, self.smoothing) / near * inside
         return maps if self.typical is None else maps / self.typical
 
 

@@ -136,6 +136,8 @@ class FeatureNetwork(HalfFrozen):
         self.prototypes = Prototypes(options.prototypes, space.components)
         self.positions = Positions(space.components, options.directions, side)
         self.register_buffer("weights", torch.ones(len(_COMBINED)))
+        # where good features are learned from, (h, w); ``None`` is everywhere
+        self.inside: Tensor | None = None
 
     def forward(self, image: Tensor) -> Tensor:
         """The features of detail (n, detail, h, w) of images in [0, 1], as the autoencoder rebuilds them."""
@@ -162,7 +164,7 @@ class FeatureNetwork(HalfFrozen):
         """Learn prototypes and positions from the training images' features (n, d, h, w)."""
         with torch.inference_mode():
             self.prototypes.scale.copy_(self.frozen.spread)
-            self.prototypes.learn(in_batches(train), len(train), seed)
+            self.prototypes.learn(in_batches(train), len(train), seed, self.inside)
             self.positions.learn(in_batches(train), self.frozen.spread, seed)
 
     def learn_usual(self, held_out: NDArray[np.floating[Any]]) -> None:
@@ -175,14 +177,19 @@ class FeatureNetwork(HalfFrozen):
             highest = []
             for told, looked_at in (halves, halves[::-1]):
                 self._learn_usual(told)
-                errors = [self.errors(features, _COMBINED) for features in in_batches(looked_at)]
-                highest.append(F.avg_pool2d(torch.cat(errors), 3, 1).flatten(2).amax(dim=2))
+                errors = torch.cat([self.errors(features, _COMBINED) for features in in_batches(looked_at)])
+                errors = errors if self.inside is None else errors * self.inside
+                highest.append(F.avg_pool2d(errors, 3, 1).flatten(2).amax(dim=2))
             self._learn_usual(held_out)
             self.weights.copy_(_weights(torch.cat(highest)))
 
     def _learn_usual(self, held_out: NDArray[np.floating[Any]]) -> None:
-        self.residuals.learn(self._left_over(features) for features in in_batches(held_out))
-        self.prototypes.learn_usual(in_batches(held_out))
+        self.residuals.learn(self._learned_from(self._left_over(features)) for features in in_batches(held_out))
+        self.prototypes.learn_usual(in_batches(held_out), self.inside)
+
+    def _learned_from(self, maps: Tensor) -> Tensor:
+        """Maps (n, d, h, w) without the places that nothing is learned from: (n, d, places) where there are any."""
+        return maps if self.inside is None else maps[..., self.inside]
 
     def _left_over(self, features: Tensor) -> Tensor:
         detail = features[:, : self.frozen.detail]

@@ -14,6 +14,8 @@ PRIOR = 100.0
 # Training features that the mean of all counts for in the same place.
 PRIOR_OF_TRAINING = 3.0
 _BATCH = 8192
+# Where a prototype lies that stands for nothing: nearest to no feature.
+_FAR = 1e4
 
 
 class Prototypes(nn.Module):
@@ -43,28 +45,37 @@ class Prototypes(nn.Module):
         distance, index = self._nearest(features)
         return distance, self.usual[index]
 
-    def learn(self, train: Iterable[Tensor], images: int, seed: int) -> None:
-        """Set the prototypes by k-means on a sample of batches of features (n, d, h, w), of so many images in all."""
+    def learn(self, train: Iterable[Tensor], images: int, seed: int, inside: Tensor | None = None) -> None:
+        """Set the prototypes by k-means on a sample of batches of features (n, d, h, w), of so many images in all.
+
+        The sample comes from where ``inside`` (h, w) holds.
+        """
         from sklearn.cluster import MiniBatchKMeans
 
         random, share = torch.Generator().manual_seed(seed), max(1, MOST_PATCHES // images)
-        sample = torch.cat([self._sample(batch, share * len(batch), random) for batch in train])
+        sample = torch.cat([self._sample(batch, share * len(batch), random, inside) for batch in train])
         count = min(len(self.centres), len(sample))
         kmeans = MiniBatchKMeans(
             count, init="random", n_init=1, batch_size=_BATCH, max_iter=ROUNDS, random_state=seed, compute_labels=False
         )
         found = torch.from_numpy(kmeans.fit(sample.numpy()).cluster_centers_)
-        self.centres.copy_(found[torch.arange(len(self.centres)) % count])
-        counts, totals = self._by_prototype(*self._nearest_rows(sample))
+        self.centres.fill_(_FAR)
+        self.centres[:count] = found
+        nearest = [self._nearest_rows(rows) for rows in torch.split(sample, _BATCH)]
+        counts, totals = self._by_prototype(*(torch.cat(each) for each in zip(*nearest, strict=True)))
+        self.centres[counts == 0] = _FAR  # of two that are alike only one may ever be the nearest
         mean = totals.sum() / counts.sum()
         usual = (totals + PRIOR_OF_TRAINING * mean) / (counts + PRIOR_OF_TRAINING)
         self.usual_of_training.copy_(usual / mean if mean else torch.ones_like(usual))
 
-    def learn_usual(self, held_out: Iterable[Tensor]) -> None:
-        """Set what is usual for each prototype by batches of held-out features (n, d, h, w)."""
+    def learn_usual(self, held_out: Iterable[Tensor], inside: Tensor | None = None) -> None:
+        """Set what is usual for each prototype by batches of held-out features (n, d, h, w), where ``inside`` holds."""
         count, total = torch.zeros_like(self.usual), torch.zeros_like(self.usual)
         for batch in held_out:
-            counts, totals = self._by_prototype(*self._nearest(batch))
+            distance, index = self._nearest(batch)
+            if inside is not None:
+                distance, index = distance[:, inside], index[:, inside]
+            counts, totals = self._by_prototype(distance, index)
             count, total = count + counts, total + totals
         expected = self.usual_of_training * total.sum() / count.sum()
         usual = (total + PRIOR * expected) / (count + PRIOR)
@@ -92,6 +103,7 @@ class Prototypes(nn.Module):
         around = F.avg_pool2d(features, 3, stride=1, padding=1, count_include_pad=False)
         return around * self.scale[None, :, None, None]
 
-    def _sample(self, batch: Tensor, count: int, random: torch.Generator) -> Tensor:
-        rows = self._points(batch).movedim(1, -1).flatten(0, 2)
+    def _sample(self, batch: Tensor, count: int, random: torch.Generator, inside: Tensor | None) -> Tensor:
+        points = self._points(batch).movedim(1, -1)
+        rows = (points if inside is None else points[:, inside]).flatten(0, -2)
         return rows[torch.randperm(len(rows), generator=random)[:count]]

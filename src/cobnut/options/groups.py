@@ -24,6 +24,21 @@ class ImageOptions(Options):
         return 3 if self.mode == "rgb" else 1
 
 
+class RegionOptions(Options):
+    """Which part of the photographs is inspected; all of it, unless one of these is given.
+
+    Both are told by a mask image of the photographs' size, bright where it holds, or by polygons in their pixels,
+    ``x,y x,y x,y``, several with semicolons between them.
+    """
+
+    inspect: str = Field("", description="inspect only what lies inside: a mask image, or polygons «x,y x,y x,y; …»")
+    ignore: str = Field("", description="leave out what lies inside: a mask image, or polygons «x,y x,y x,y; …»")
+
+    def told(self) -> str:
+        """The options that were given, for a message."""
+        return ", ".join(f"region.{name} = {value}" for name, value in self.model_dump().items() if value)
+
+
 class SplitOptions(Options):
     """Which good training images do not train."""
 

@@ -158,7 +158,11 @@ def _shots(sample: Sample, name: str, inspector: Inspects, options: ImageOptions
     roots = heat(np.sqrt(np.clip(values, 0, None)), 0, math.sqrt(2 * max(threshold, _TINY)))
     yield Shot("Anomaly map", f"Anomaly map of {name}", embed(roots))
     heading = "Marked" if (values > marked).any() else "Marked: nothing"
-    yield Shot(heading, f"{name} with what is rare among good parts marked", embed(overlay(image, values, marked)))
+    yield Shot(
+        heading,
+        f"{name} with what is rare among good parts marked",
+        embed(overlay(image, values, marked, verdict.inspected)),
+    )
 
 
 def _truth(sample: Sample, name: str, image: Picture) -> Shot:

@@ -134,6 +134,6 @@ def _shots(recipe: str, image: JudgedImage, outcome: Outcome, inspector: Inspect
         Shot(
             "Overlay",
             f"{of}, what lies above the threshold marked",
-            embed(overlay(picture, values, threshold), QUALITY),
+            embed(overlay(picture, values, threshold, verdict.inspected), QUALITY),
         ),
     ]

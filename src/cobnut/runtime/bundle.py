@@ -12,6 +12,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cobnut.data.images import read_mask
+from cobnut.data.region import Region
 from cobnut.errors import BundleError, CobnutError
 from cobnut.files import hash_file, write_whole
 from cobnut.recipe import Recipe
@@ -19,6 +21,8 @@ from cobnut.records import Split
 
 FORMAT: Final = 3
 MANIFEST, MODEL, WEIGHTS = "manifest.json", "model.onnx", "model.safetensors"
+# What is inspected, bright on black, of the photographs' size; there is none where that is everything.
+REGION = "region.png"
 # Every calibration of a bundle is kept in this folder of it, as the manifest of that version.
 HISTORY = "history"
 
@@ -73,12 +77,14 @@ class Manifest(BaseModel):
         return {each for hashes in (self.fingerprint, self.seen) for split in splits for each in hashes.get(split, [])}
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Hash the files in ``folder`` and close it with its manifest."""
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Hash the files in ``folder`` and close it with its manifest, which now lists them."""
     files = {
         path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST
     }
-    write_record(manifest.model_copy(update={"files": files}), folder / MANIFEST)
+    closed = manifest.model_copy(update={"files": files})
+    write_record(closed, folder / MANIFEST)
+    return closed
 
 
 def write_record(manifest: Manifest, path: Path) -> None:
@@ -109,6 +115,11 @@ def read_manifest(bundle: Path, version: int | None = None) -> Manifest:
     return manifest
 
 
+def read_bundle_region(bundle: Path, manifest: Manifest) -> Region | None:
+    """What a checked bundle inspects of photographs, (h, w) of their size; ``None``: everything."""
+    return read_mask(bundle / REGION) if REGION in manifest.files else None
+
+
 def version_path(bundle: Path, version: int) -> Path:
     """Where a version of a bundle is kept."""
     return bundle / HISTORY / f"{version:04}.json"
@@ -136,7 +147,7 @@ def is_bundle(path: Path) -> bool:
 
 def is_only_a_bundle(path: Path) -> bool:
     """Whether ``path`` holds a bundle of ours and nothing else, so that a new one may take its place."""
-    if not is_bundle(path) or {each.name for each in path.iterdir()} - {MANIFEST, MODEL, WEIGHTS, HISTORY}:
+    if not is_bundle(path) or {each.name for each in path.iterdir()} - {MANIFEST, MODEL, WEIGHTS, REGION, HISTORY}:
         return False
     try:
         return {"format", "digest", "recipe"} <= _read_content(path / MANIFEST).keys()

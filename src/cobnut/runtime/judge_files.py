@@ -88,4 +88,5 @@ def draw_map(inspector: Inspector, found: Found, verdict: Verdict, maps: Path) -
 
     image = read_full_image(found.path, inspector.manifest.recipe.image, MAP_SIDE)
     values = resize_map(verdict.anomaly_map, image.shape[:2])
-    save_picture(overlay(image, values, verdict.shown_above), maps / found.place.with_name(f"{found.place.name}.png"))
+    marked = overlay(image, values, verdict.shown_above, verdict.inspected)
+    save_picture(marked, maps / found.place.with_name(f"{found.place.name}.png"))

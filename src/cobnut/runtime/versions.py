@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cobnut.calibration.costs import LeastCost
 from cobnut.calibration.decision import decide, settle
+from cobnut.data.region import Region, shrink_region
 from cobnut.data.seen import pixel_hashes
 from cobnut.errors import BundleError, DataError, ImageError
 from cobnut.files import hash_file, make_folder
@@ -49,7 +51,7 @@ def calibrate(
     asked = {"alpha": "auto"} if manifest.asked.get("alpha") == "auto" else {}
     wanted = check_options(manifest.recipe.calibration, {**asked, **(changes or {})})
     first = _first(bundle, manifest)
-    choosing, calibrating = _unseen(first, images, is_parted=by_cost is not None)
+    choosing, calibrating = _unseen(first, images, inspector.region, is_parted=by_cost is not None)
     if by_cost is not None:
         usual = [answer.score for answer in _judge(inspector, (image.path for image in choosing), on_progress)]
         alpha = by_cost.choose(np.array(usual, np.float32), len(calibrating), wanted.confidence)
@@ -58,7 +60,7 @@ def calibrate(
     for answer in _judge(inspector, (image.path for image in calibrating), on_progress):
         scores.append(answer.score)
         # a promise needs no more of a map than its highest value
-        maps.append(answer.anomaly_map if wanted.method == "percentile" else answer.anomaly_map.max(keepdims=True))
+        maps.append(_inspected(answer) if wanted.method == "percentile" else answer.anomaly_map.max(keepdims=True))
     settled = settle(wanted, len(scores))
     decision = decide(settled, np.stack(maps), np.array(scores, np.float32))
     chose = [image.content for image in choosing] + list(by_cost.defective if by_cost is not None else ())
@@ -160,19 +162,29 @@ def _judge(
         yield answer
 
 
+def _inspected(verdict: Verdict) -> NDArray[np.float32]:
+    """The values of a map where it was inspected."""
+    values = verdict.anomaly_map
+    if verdict.inspected is None:
+        return values
+    return np.asarray(values[shrink_region(verdict.inspected, (values.shape[0], values.shape[1]))])
+
+
 def _first(bundle: Path, manifest: Manifest) -> Manifest:
     """The version that training made; later ones may have chosen an alpha by further images."""
     kept = versions(bundle)
     return read_manifest(bundle, kept[0]) if kept else manifest
 
 
-def _unseen(manifest: Manifest, images: Sequence[Path], is_parted: bool) -> tuple[list[_Photograph], list[_Photograph]]:
+def _unseen(
+    manifest: Manifest, images: Sequence[Path], region: Region | None, is_parted: bool
+) -> tuple[list[_Photograph], list[_Photograph]]:
     """The different images, saved as one file or as several: those that choose alpha, and those that calibrate.
 
     If ``is_parted``, half of them choose; which, depends on their bytes alone.
     """
     files = {hash_file(path): path for path in reversed(images)}
-    pixels = pixel_hashes(files.values(), manifest.recipe.image)
+    pixels = pixel_hashes(files.values(), manifest.recipe.image, region)
     found = [_Photograph(path, content, pixels.get(path, content)) for content, path in reversed(files.items())]
     seen = manifest.made_with("train", "validation")
     known = [image.path for image in found if {image.content, image.pixels} & seen]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from cobnut.data.layouts import RUN_NOTE
+from cobnut.data.region import shrink_region
 from cobnut.data.split import content_hashes, test_share
 from cobnut.data.store import kept_images
 from cobnut.errors import DivergedError, RecipeError
@@ -19,7 +20,7 @@ from cobnut.evaluation.trials import TrialRow
 from cobnut.models.detector import Detector
 from cobnut.recipe import Recipe
 from cobnut.records import Sample, Split
-from cobnut.runtime.bundle import MODEL, Manifest
+from cobnut.runtime.bundle import MODEL, Manifest, read_bundle_region
 from cobnut.runtime.session import Session
 from cobnut.study.claims import Claim, claim
 from cobnut.study.ledger import Ledger, quiet
@@ -159,7 +160,7 @@ class _Watch:
         if epoch % self.every_epochs or self.recipe.network.rebuilds == "features":
             return
         if epoch not in self.claimed.reported:
-            self.images = self.images or spoil(self.recipe, validation)
+            self.images = self.images or spoil(self.recipe, validation, region=detector.looks_at)
             proof = prove(self.recipe, *(detector_maps(detector, images) for images in self.images))
             trial.report(proof.objective, epoch)
         # The recipe as it was given is always tried to the end, so that the search cannot end with worse; and what has
@@ -180,14 +181,17 @@ def _prove(bundle: Path, manifest: Manifest, hashes: Mapping[Path, str]) -> Proo
     """Judge the validation images with the bundle as it is deployed, at the decision that it came to."""
     paths = {content: path for path, content in hashes.items()}
     contents = manifest.fingerprint["validation"]
-    validation = kept_images([paths[content] for content in contents], contents, manifest.recipe.image)
+    image, region = manifest.recipe.image, read_bundle_region(bundle, manifest)
+    region = None if region is None else shrink_region(region, (image.size, image.size))
+    validation = kept_images([paths[content] for content in contents], contents, image, region=region)
     session = Session(bundle / MODEL)
 
     def maps_of(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         batches = np.array_split(images, -(-len(images) // _BATCH))
-        return np.concatenate([session.run(batch)[0] for batch in batches])
+        maps = np.concatenate([session.run(batch)[0] for batch in batches])
+        return maps if region is None else maps[:, None, shrink_region(region, (maps.shape[1], maps.shape[2]))]
 
-    return prove(manifest.recipe, *map(maps_of, spoil(manifest.recipe, validation)))
+    return prove(manifest.recipe, *map(maps_of, spoil(manifest.recipe, validation, region=region)))
 
 
 def _figures(proof: Proof, manifest: Manifest) -> dict[str, float | str]:

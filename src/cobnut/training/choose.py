@@ -13,6 +13,7 @@ from cobnut.calibration.decision import judge_promise
 from cobnut.calibration.threshold import LEAST_AREAS, PERCENTILES, Choice, choose_percentile_and_area
 from cobnut.data.corrupt import KINDS, corrupt
 from cobnut.data.images import in_chunks
+from cobnut.data.region import Region
 from cobnut.evaluation.metrics import auroc
 from cobnut.models.detector import Detector
 from cobnut.models.scores import area_score
@@ -64,12 +65,13 @@ def choose(
     train: NDArray[np.uint8],
     folds: Iterable[NDArray[np.uint8]],
     fewest: int = FEWEST_SYNTHETIC,
+    region: Region | None = None,
 ) -> tuple[Recipe, Choice | None]:
     """The recipe with all that it leaves automatic chosen, and ``detector`` set to it; ``None`` where nothing was left.
 
     First the view of the errors — kind, smoothing and normalisation — by how well it ranks synthetic defects, at least
     ``fewest`` a fold, above good validation images, on average over their ``folds``; then what makes it a decision
-    (:func:`prove`), by all folds together. Training images tell which error is usual where.
+    (:func:`prove`), by all folds together. Training images tell which error is usual where. Defects lie in ``region``.
     """
     if "auto" not in recipe.automatic().values():
         fixed: View = (0, recipe.score.smoothing, recipe.score.normalise)
@@ -80,7 +82,7 @@ def choose(
     for validation in folds:
         errors = _build_errors(detector)
         usual = errors(train[:USUAL_IMAGES]) if recipe.score.normalise != "none" else None
-        good, spoilt = (errors(images) for images in spoil(recipe, validation, fewest))
+        good, spoilt = (errors(images) for images in spoil(recipe, validation, fewest, region))
         seen.append((usual, good, spoilt))
         for view, rankings in found.items():
             rankings.append(_ranking(_show(detector, view, usual), good, spoilt))
@@ -116,7 +118,7 @@ def _show(detector: Detector, view: View, usual: Tensor | None) -> Callable[[Ten
     if normalise == "place":
         assert usual is not None
         detector.typical = typical_error(detector.view(usual))
-    return detector.view
+    return lambda errors: detector.inspected(detector.view(errors))
 
 
 def _ranking(shown: Callable[[Tensor], Tensor], good: Tensor, spoilt: Tensor) -> float:
@@ -126,16 +128,17 @@ def _ranking(shown: Callable[[Tensor], Tensor], good: Tensor, spoilt: Tensor) ->
 
 
 def spoil(
-    recipe: Recipe, validation: NDArray[np.uint8], fewest: int = FEWEST_SYNTHETIC
+    recipe: Recipe, validation: NDArray[np.uint8], fewest: int = FEWEST_SYNTHETIC, region: Region | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The good images that are chosen with, and the same with ``fewest`` synthetic defects or more.
+    """The good images that are chosen with, and the same with ``fewest`` synthetic defects or more in the ``region``.
 
     The recipe gives the seed.
     """
     images = np.array(validation[:MOST_IMAGES])
     window = recipe.score.synthetic
     spoilt = [
-        corrupt(images, recipe.seed + (number << 32), window)[0] for number in range(_rounds(len(images), fewest))
+        corrupt(images, recipe.seed + (number << 32), window, region)[0]
+        for number in range(_rounds(len(images), fewest))
     ]
     return images, np.concatenate(spoilt)
 
@@ -171,9 +174,9 @@ def prove(recipe: Recipe, good: NDArray[np.float32], spoilt: NDArray[np.float32]
 
 
 def detector_maps(detector: Detector, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The anomaly maps (n, h, w) of images (n, h, w, c)."""
+    """The anomaly maps (n, h, w) of images (n, h, w, c), without what is not inspected."""
     with torch.inference_mode():
-        maps: NDArray[np.float32] = detector.view(_with_torch(detector, images)).numpy()
+        maps: NDArray[np.float32] = detector.inspected(detector.view(_with_torch(detector, images))).numpy()
     return maps
 
 
@@ -193,7 +196,7 @@ class _Errors(nn.Module):
         self.detector = detector
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.detector.rebuild(image, self.detector.kinds)[0]
+        return self.detector.rebuild(self.detector.paint(image), self.detector.kinds)[0]
 
 
 def _with_torch(detector: Detector, images: NDArray[np.uint8]) -> Tensor:

@@ -23,6 +23,8 @@ class FeatureRebuilding(Rebuilding):
         rebuilt: Tensor = self.network(seen.contiguous(memory_format=torch.channels_last)).float()
         with torch.autocast(self.device.type, enabled=False):  # differences of squares need all their digits
             squared = (rebuilt - wanted).square().mean(dim=1, keepdim=True)
+            if self.region is not None:
+                squared = squared * self._inside(squared)
             loss = (squared * weight).mean()
         figures = {f"{part}_loss": loss, f"{part}_mse": squared.mean()}
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(seen))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cobnut.data.dataset import Features, ImageBatches, batches, build_preparation
+from cobnut.data.region import Region, shrink_region
 from cobnut.errors import CobnutError
 from cobnut.files import write_whole
 from cobnut.models import build_network, build_rebuilding
@@ -67,8 +68,11 @@ def fit(
     folder: Path,
     heard: Heard,
     loggers: Sequence[str] = ("tensorboard",),
+    region: Region | None = None,
 ) -> Fitted:
     """Train on ``train`` and stop by ``validation``, both uint8 (n, h, w, c); go on when ``folder`` holds a way back.
+
+    Nothing is learned outside ``region``, of the images' size, where images are already painted over.
 
     ``folder`` receives the logs, reconstructions and the checkpoints. The same recipe and images give the same
     weights on the same machine, interrupted or not. Raises :class:`CobnutError` when the loss diverges.
@@ -97,13 +101,17 @@ def fit(
             callbacks.append(SparsePart(recipe.robust, training))
         after = [] if heard.on_network is None else [Watched(network, heard.on_network)]
         step = FeatureRebuilding if is_feature else Rebuilding
-        module = step(learning, recipe, recipe.training.shortened(len(training)))
+        module = step(
+            learning, recipe, recipe.training.shortened(len(training)), None if recipe.patches.size else region
+        )
         _run(module, recipe, training, validating, callbacks, loggers, folder, after)
         with write_whole(folder / FITTED) as partial:
             torch.save(record.state_dict(), partial)
     learning.load_state_dict(record.best_weights)
     if isinstance(network, FeatureNetwork):
-        network.cpu().eval().learn_good(features[0], recipe.seed)
+        network.cpu().eval()
+        network.inside = None if region is None else torch.from_numpy(shrink_region(region, features[0].shape[2:]))
+        network.learn_good(features[0], recipe.seed)
     network = network.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return Fitted(network, record.history, record.best_epoch, features[1] if is_feature else None)
 

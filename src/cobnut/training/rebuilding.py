@@ -6,6 +6,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from cobnut.data.dataset import Batch
+from cobnut.data.region import Region, shrink_region
 from cobnut.losses import build_loss
 from cobnut.losses.pixel import mse
 from cobnut.models.detector import shrink, to_unit
@@ -15,10 +16,16 @@ from cobnut.recipe import Recipe
 
 
 class Rebuilding(LightningModule):
-    """One step of learning: see the batch, rebuild what is wanted, and how far off that is."""
+    """One step of learning: see the batch, rebuild what is wanted, and how far off that is.
 
-    def __init__(self, network: nn.Module, recipe: Recipe, options: TrainingOptions) -> None:
+    What lies outside ``region``, of the images' size, costs nothing.
+    """
+
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, options: TrainingOptions, region: Region | None = None
+    ) -> None:
         super().__init__()
+        self.region = region
         self.network = network
         self.loss = build_loss(recipe.training.loss)
         self.recipe, self.options = recipe, options
@@ -49,11 +56,19 @@ class Rebuilding(LightningModule):
         seen = to_unit(batch.seen) if batch.seen.dtype == torch.uint8 else batch.seen
         reconstruction = self.network(seen).float()
         wanted = shrink(to_unit(batch.wanted), reconstruction)
+        if self.region is not None:  # elsewhere the reconstruction is taken for perfect, whatever the loss
+            reconstruction = wanted + self._inside(wanted) * (reconstruction - wanted)
         with torch.autocast(self.device.type, enabled=False):  # differences of squares need all their digits
             loss = self._loss(reconstruction, wanted, batch.spoilt)
         figures = {f"{part}_loss": loss, f"{part}_mse": mse(reconstruction, wanted)}
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(batch.wanted))
         return loss
+
+    def _inside(self, like: Tensor) -> Tensor:
+        """The region as 1 and 0 (h, w) on the grid of ``like`` (n, d, h, w)."""
+        assert self.region is not None
+        inside = shrink_region(self.region, (like.shape[-2], like.shape[-1]))
+        return torch.from_numpy(inside).to(like)
 
     def _loss(self, reconstruction: Tensor, wanted: Tensor, spoilt: Tensor) -> Tensor:
         """The loss over everything and, weighted, that of the spoilt places alone (Bauer 2022, equation 3)."""

@@ -1,5 +1,6 @@
 """The folder beside a bundle in which its training runs: logs, pictures, and the way back after an interruption."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cobnut.data.layouts import RUN_NOTE
+from cobnut.data.region import Region
 from cobnut.errors import CobnutError
 from cobnut.files import make_folder, write_whole
 from cobnut.recipe import Recipe
@@ -29,14 +31,23 @@ class Run:
     is_finished: bool
 
     @classmethod
-    def open(cls, out: Path, recipe: Recipe, fingerprint: dict[Split, list[str]], resume: bool) -> "Run":
-        """Begin anew, or with ``resume`` go on with the run that is there.
+    def open(
+        cls,
+        out: Path,
+        recipe: Recipe,
+        fingerprint: dict[Split, list[str]],
+        resume: bool,
+        region: Region | None = None,
+    ) -> "Run":
+        """Begin anew, or with ``resume`` go on with the run that is there, of the same recipe, images and region.
 
         Raises :class:`CobnutError` when there is no run to go on with, when it was begun with another recipe or other
         images, when ``--resume`` seems forgotten, or when the folder is not ours to empty.
         """
         folder = run_folder(out)
         begun_with = {"recipe": recipe.model_dump(mode="json"), "fingerprint": fingerprint}
+        if region is not None:
+            begun_with["region"] = hashlib.sha256(region.tobytes()).hexdigest()
         note = _read_note(folder)
         is_finished = bool(note.pop("is_finished", False))
         is_same = note == begun_with
@@ -45,7 +56,7 @@ class Run:
                 raise CobnutError(f"{folder}: holds no training to go on with; train without --resume")
             if not is_same:
                 raise CobnutError(
-                    f"{folder}: was begun with another recipe or other images; train without --resume to start anew"
+                    f"{folder}: was begun with another recipe, region or images; train without --resume to start anew"
                 )
             return cls(folder, begun_with, is_finished and is_bundle(out))
         if folder.exists() and not note:

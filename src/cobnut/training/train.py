@@ -20,6 +20,7 @@ from cobnut.calibration.conformal import check_images
 from cobnut.calibration.decision import decide, settle
 from cobnut.calibration.threshold import Choice
 from cobnut.data.images import image_shape, in_chunks, working_size
+from cobnut.data.region import Region, read_region, shrink_region
 from cobnut.data.seen import hash_pixels
 from cobnut.data.split import FEWEST_HELD_BACK, content_hashes, split_samples
 from cobnut.data.store import kept_images
@@ -29,11 +30,13 @@ from cobnut.losses import build_loss
 from cobnut.models import build_detector, build_network, check_error
 from cobnut.models.detector import Detector
 from cobnut.models.feature import FeatureNetwork
+from cobnut.pictures import save_picture
 from cobnut.recipe import Recipe
-from cobnut.records import Sample, Split
+from cobnut.records import MADE_WITH, Sample, Split
 from cobnut.runtime.bundle import (
     FORMAT,
     MODEL,
+    REGION,
     WEIGHTS,
     Epoch,
     Manifest,
@@ -86,24 +89,26 @@ def train(
     hashes = content_hashes(samples)
     parts = _deal(samples, recipe, hashes)
     fingerprint: dict[Split, list[str]] = {split: [hashes[path] for path in paths] for split, paths in parts.items()}
-    run, asked = Run.open(out, recipe, fingerprint, resume), recipe
+    region = read_region(recipe.region, [path for split in MADE_WITH for path in parts[split]])
+    run, asked = Run.open(out, recipe, fingerprint, resume, region), recipe
     if run.is_finished:
         return read_manifest(out)
     recipe = at_working_size(with_promise(recipe, len(parts["calibration"])), parts["train"])
+    inspected = None if region is None else shrink_region(region, (recipe.image.size, recipe.image.size))
     listeners.on_split({split: len(paths) for split, paths in parts.items()})
     images: dict[Split, NDArray[np.uint8]] = {
-        split: kept_images(parts[split], fingerprint[split], recipe.image, listeners.on_image)
-        for split in ("train", "validation", "calibration")
+        split: kept_images(parts[split], fingerprint[split], recipe.image, listeners.on_image, inspected)
+        for split in MADE_WITH
     }
-    on_network = _watch(listeners, recipe, images["validation"])
     listeners.on_stage("preparing what the network learns from")
-    heard = Heard(listeners.on_epoch, on_network, listeners.on_features)
-    fitted = fit(recipe, images["train"], images["validation"], run.folder, heard, loggers)
+    watch = _watch(listeners, recipe, images["validation"], inspected)
+    heard = Heard(listeners.on_epoch, watch, listeners.on_features)
+    fitted = fit(recipe, images["train"], images["validation"], run.folder, heard, loggers, inspected)
     listeners.on_stage("choosing how the map is made, on validation images")
-    detector, resolved, choice = _choose(fitted, recipe, images["train"], images["validation"])
+    detector, resolved, choice = _choose(fitted, recipe, images["train"], images["validation"], inspected)
     listeners.on_stage("exporting and calibrating")
     seen = {split: [hash_pixels(image) for image in kept] for split, kept in images.items()}
-    made = _Made(asked, resolved, choice, fitted, detector, fingerprint, seen)
+    made = _Made(asked, resolved, choice, fitted, detector, fingerprint, seen, region)
     manifest = _write_bundle(out, made, images["calibration"], started)
     run.finish()
     return manifest
@@ -120,10 +125,15 @@ class _Made:
     detector: Detector
     fingerprint: dict[Split, list[str]]
     seen: dict[Split, list[str]]
+    region: Region | None
 
 
 def _choose(
-    fitted: Fitted, recipe: Recipe, train: NDArray[np.uint8], validation: NDArray[np.uint8]
+    fitted: Fitted,
+    recipe: Recipe,
+    train: NDArray[np.uint8],
+    validation: NDArray[np.uint8],
+    region: Region | None,
 ) -> tuple[Detector, Recipe, Choice | None]:
     """The detector with its automatic options chosen.
 
@@ -131,18 +141,18 @@ def _choose(
     validation images chooses while the other half tells, and when that is done they all tell.
     """
     network, held_out = fitted.network, fitted.held_out
-    detector = build_detector(network, recipe)
+    detector = build_detector(network, recipe, region)
     if held_out is None or not isinstance(network, FeatureNetwork):
-        return detector, *choose(detector, recipe, train, [validation])
+        return detector, *choose(detector, recipe, train, [validation], region=region)
 
     def halves() -> Iterator[NDArray[np.uint8]]:
         for half in (0, 1):
             network.learn_usual(held_out[1 - half :: 2])
             yield validation[half::2]
 
-    resolved, choice = choose(detector, recipe, train, halves(), FEWEST_SYNTHETIC // 2)
+    resolved, choice = choose(detector, recipe, train, halves(), FEWEST_SYNTHETIC // 2, region)
     network.learn_usual(held_out)
-    detector = build_detector(network, resolved)
+    detector = build_detector(network, resolved, region)
     choose(detector, resolved, train, [])
     return detector, resolved, choice
 
@@ -193,13 +203,15 @@ def with_promise(recipe: Recipe, images: int) -> Recipe:
     return recipe.model_copy(update={"calibration": calibration})
 
 
-def _watch(listeners: Listeners, recipe: Recipe, validation: NDArray[np.uint8]) -> NetworkListener | None:
+def _watch(
+    listeners: Listeners, recipe: Recipe, validation: NDArray[np.uint8], region: Region | None
+) -> NetworkListener | None:
     on_detector = listeners.on_detector
     if on_detector is None:
         return None
 
     def watch(epoch: int, network: nn.Module) -> None:
-        detector = build_detector(network, recipe).to(next(network.parameters()).device)
+        detector = build_detector(network, recipe, region).to(next(network.parameters()).device)
         on_detector(epoch, detector, validation)
 
     return watch
@@ -234,7 +246,10 @@ def _write_bundle(out: Path, made: _Made, calibration: NDArray[np.uint8], starte
             save_file(weights_of(fitted.network, detector), partial)
         export_onnx(detector, next(in_chunks(calibration)), folder / MODEL)
         maps, scores = _judge(folder / MODEL, calibration)
-        decision = decide(recipe.calibration, maps, scores)
+        inspected = maps if detector.inside is None else maps[:, detector.inside.numpy()]
+        decision = decide(recipe.calibration, inspected, scores)
+        if made.region is not None:
+            save_picture(np.uint8(255) * made.region, folder / REGION)
         manifest = Manifest(
             format=FORMAT,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -253,8 +268,7 @@ def _write_bundle(out: Path, made: _Made, calibration: NDArray[np.uint8], starte
             seconds=time.perf_counter() - started,
             files={},
         )
-        write_manifest(folder, manifest)
-    return manifest
+        return write_manifest(folder, manifest)
 
 
 def weights_of(network: nn.Module, detector: Detector) -> dict[str, torch.Tensor]:

@@ -14,4 +14,6 @@ FLOOR = 0.2
 def typical_error(maps: Tensor) -> Tensor:
     """What maps (n, h, w) of good images show at each place, with a floor under it: (h, w), above 0."""
     usual = smooth(maps.mean(dim=0, keepdim=True), SIDE)[0]
-    return usual + FLOOR * usual.median() + torch.finfo(torch.float32).tiny
+    looked_at = usual[usual > 0]  # elsewhere there is no error at all
+    floor = FLOOR * looked_at.median() if len(looked_at) else 0.0
+    return usual + floor + torch.finfo(torch.float32).tiny
