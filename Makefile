@@ -22,7 +22,7 @@ demo: .venv/.train ## render parts, train, evaluate: ends with the path of a rep
 	$(BIN)/cobnut demo --out demo
 
 test: .venv/.dev ## run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: .venv/.dev ## check style
 	$(BIN)/ruff check .
