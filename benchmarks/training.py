@@ -63,7 +63,7 @@ def training_step(
     torch.manual_seed(0)
     recipe = read_recipe(name)
     network = build_network(recipe).to(memory_format=layout)  # type: ignore[call-overload]
-    image = torch.rand(8, 3, recipe.image.size, recipe.image.size).to(memory_format=layout)
+    image = torch.rand(8, 3, *recipe.image.shape).to(memory_format=layout)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=fused)
     loss = build_loss(recipe.training.loss)
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from cobnut.errors import CobnutError
 from cobnut.runtime.bundle import read_manifest
-from program import TINY, Run
+from program import TINY, TINY_FEATURE, Run
 
 TINY_OPTIONS = [word for setting in TINY for word in ("--set", setting)]
 TINY_CAE = ["--recipe", "cae", *TINY_OPTIONS]
@@ -219,3 +219,15 @@ def test_the_version_is_told(run: Callable[..., Run]) -> None:
 def test_it_also_runs_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "cobnut", "recipes"], capture_output=True, text=True, check=True)
     assert "cae" in done.stdout
+
+
+def test_training_begins_by_telling_its_size_and_which_defect_covers_a_feature(
+    run: Callable[..., Run], parts: Path, tmp_path: Path
+) -> None:
+    settings = [word for setting in TINY_FEATURE for word in ("--set", setting)]
+    told = run("train", parts, "--out", tmp_path / "a.cobnut", "--smallest-defect", 2, *settings)
+    assert told.code == 0
+    assert "works at 64 × 64 pixels, where a defect 8 pixels wide in the photographs covers one feature" in told.err
+    assert "--set image.size=256 (slower) or crop the photographs to 25\u202f% of their sides" in told.err
+    assert told.err.index("works at") < told.err.index("epoch 1")
+    assert "works      at 64 × 64 pixels, where a defect 8 pixels wide" in told.out

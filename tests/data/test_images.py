@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cobnut.data.images import image_facts, in_chunks, read_full_image, read_image, read_mask, resize_map, working_size
+from cobnut.data.images import image_facts, in_chunks, read_full_image, read_image, read_mask, resize_map
 from cobnut.errors import ImageError
 from cobnut.options import ImageOptions
 
@@ -87,6 +87,35 @@ def test_a_large_jpeg_decoded_small_is_the_same_picture(write_image: Write) -> N
     fast = read_image(write_image("a.jpg", large, quality=95), RGB).astype(int)
     slow = read_image(write_image("a.png", large), RGB).astype(int)
     assert abs(fast - slow).max() <= 4
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_long_image_is_read_at_the_shape_of_its_aspect(write_image: Write, suffix: str, orientation: int) -> None:
+    stripes = np.zeros((1536, 384), np.uint8)
+    stripes[:, ::2] = 255  # one pixel wide: they must melt to grey, not to a moiré
+    stripes[:400] = 0
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(stripes)
+    stored = stored.transpose(Image.Transpose.ROTATE_90) if orientation == 6 else stored
+    pixels = read_image(
+        write_image(f"a.{suffix}", stored, exif=exif), ImageOptions(size=128, aspect=0.25, mode="grey")
+    )[..., 0]
+    assert pixels.shape == (256, 64)
+    assert pixels[:64].max() < 8
+    np.testing.assert_allclose(pixels[70:, 1:-1], 127, atol=3)
+
+
+def test_an_image_on_its_side_is_decoded_no_smaller_than_it_is_needed(write_image: Write) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying, shown standing
+    noise = np.random.default_rng(0).integers(0, 255, (64, 256), np.uint8)
+    lying = Image.fromarray(noise).resize((4096, 1024), Image.Resampling.NEAREST)
+    wide = ImageOptions(size=256, aspect=4.0, mode="grey")
+    fast = read_image(write_image("a.jpg", lying, exif=exif, quality=95), wide).astype(int)
+    slow = read_image(write_image("a.png", lying, exif=exif), wide).astype(int)
+    assert abs(fast - slow).mean() < 2
 
 
 def test_a_full_image_keeps_its_shape(write_image: Write) -> None:
@@ -185,19 +214,6 @@ def test_any_overwritten_bytes_give_an_image_or_an_image_error(junk: bytes, suff
         assert read_image(BytesIO(content), RGB).shape == (16, 16, 3)
     except ImageError as error:
         assert "\n" not in str(error)
-
-
-@pytest.mark.parametrize(
-    ("shapes", "size"),
-    [
-        ([(900, 900)] * 3, 512),
-        ([(300, 270), (222, 103), (403, 632)], 256),
-        ([(64, 64)], 128),
-        ([(512, 512)], 512),
-    ],
-)
-def test_the_working_size_is_no_larger_than_the_images(shapes: list[tuple[int, int]], size: int) -> None:
-    assert working_size(shapes, 512) == size
 
 
 @pytest.mark.parametrize(("count", "side", "sizes"), [(20, 32, [16, 4]), (5, 512, [4, 1]), (2, 2048, [1, 1])])

@@ -41,8 +41,10 @@ def test_a_second_call_decodes_nothing(files: tuple[list[Path], list[str]], monk
 def test_other_options_or_contents_are_kept_apart(files: tuple[list[Path], list[str]]) -> None:
     kept_images(*files, OPTIONS)
     kept_images(*files, ImageOptions(size=24))
+    kept_images(*files, ImageOptions(size=64, aspect=2.0))
+    kept_images(*files, ImageOptions(size=64, aspect=0.5))
     kept_images(files[0][:4], files[1][:4], OPTIONS)
-    assert len(list(cache_folder().glob("*.npy"))) == 3
+    assert len(list(cache_folder().glob("*.npy"))) == 5
 
 
 def test_a_damaged_image_is_named_and_nothing_is_kept(files: tuple[list[Path], list[str]], tmp_path: Path) -> None:

@@ -2,21 +2,26 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.spatial.distance import mahalanobis
 from torch import Tensor
 
 from cobnut.models.positions import FLOOR, Positions
+from cobnut.options import ASPECTS, ImageOptions
 
 
-def features(count: int, side: int, seed: int = 0) -> Tensor:
-    """Features (count, 5, side, side) whose mean and spread grow to the right."""
-    noise = torch.randn(count, 5, side, side, generator=torch.Generator().manual_seed(seed))
-    right = torch.arange(side) + 1.0
+def features(count: int, height: int, width: int | None = None, seed: int = 0) -> Tensor:
+    """Features (count, 5, height, width), square unless told, whose mean and spread grow to the right."""
+    width = width or height
+    noise = torch.randn(count, 5, height, width, generator=torch.Generator().manual_seed(seed))
+    right = torch.arange(width) + 1.0
     return noise * right + 10 * right
 
 
 def learned(train: Tensor, directions: int = 3) -> Positions:
-    positions = Positions(5, directions, train.shape[-1])
+    positions = Positions(5, directions, (train.shape[-2], train.shape[-1]))
     positions.learn(train.split(7), torch.ones(5), seed=0)
     return positions
 
@@ -42,12 +47,40 @@ def test_what_is_usual_on_the_right_is_strange_on_the_left() -> None:
     assert mirrored[:, 0].min() > 10 * there[:, 0].max()
 
 
-@pytest.mark.parametrize(("side", "inside"), [(8, 8), (32, 32), (40, 20), (64, 32), (88, 22)])
-def test_a_large_grid_is_brought_down_and_back(side: int, inside: int) -> None:
-    positions = Positions(5, 3, side)
-    assert len(positions.mean) == inside**2
-    positions.learn([features(3, side)], torch.ones(5), seed=0)
-    assert positions(features(2, side)).shape == (2, side, side)
+@pytest.mark.parametrize("train", [features(60, 8), features(60, 4, 12)], ids=["square", "wide"])
+def test_every_position_has_a_gaussian_of_its_own(train: Tensor) -> None:
+    positions = learned(train)
+    around = F.avg_pool2d(train, 3, stride=1, padding=1, count_include_pad=False)
+    row, column = 3, 5
+    expected = around[:, :, row, column].mean(0) @ positions.directions.T
+    torch.testing.assert_close(positions.mean[row * train.shape[-1] + column], expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("grid", "inside"),
+    [
+        ((8, 8), 8 * 8),
+        ((32, 32), 32 * 32),
+        ((40, 40), 20 * 20),
+        ((64, 64), 32 * 32),
+        ((88, 88), 22 * 22),
+        ((28, 144), 28 * 24),
+        ((136, 4), 17 * 4),
+    ],
+)
+def test_a_large_grid_is_brought_down_and_back(grid: tuple[int, int], inside: int) -> None:
+    positions = Positions(5, 3, grid)
+    assert len(positions.mean) == inside
+    positions.learn([features(3, *grid)], torch.ones(5), seed=0)
+    assert positions(features(2, *grid)).shape == (2, *grid)
+
+
+@given(st.integers(128, 1024), st.floats(*ASPECTS))
+def test_the_grid_of_every_shape_keeps_many_positions(size: int, aspect: float) -> None:
+    height, width = (side // 8 for side in ImageOptions(size=size, aspect=aspect).shape)
+    if aspect != 1:
+        inside = Positions(1, 1, (height, width)).grid
+        assert all(kept >= min(side, 16) for kept, side in zip(inside, (height, width), strict=True))
 
 
 def test_fewer_images_than_directions_are_no_fault() -> None:

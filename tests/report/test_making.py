@@ -3,7 +3,8 @@
 import pytest
 
 from cobnut.options import CalibrationOptions, ScoreOptions
-from cobnut.report.making import choice_text, promise_text, threshold_text
+from cobnut.recipe import read_recipe
+from cobnut.report.making import choice_text, fact_rows, promise_text, reach_text, threshold_text, working_text
 from cobnut.runtime.bundle import Manifest
 
 
@@ -31,6 +32,31 @@ def test_with_confidence_the_promise_is_for_this_very_set(promised: Manifest) ->
     calibration = CalibrationOptions(alpha=0.1, confidence=0.95)
     sure = promised.model_copy(update={"recipe": promised.recipe.model_copy(update={"calibration": calibration})})
     assert promise_text(sure).startswith("With 95\u202f% confidence, at most 10\u202f% of good parts are rejected")
+
+
+def test_the_working_size_is_told_with_the_defect_that_covers_a_feature(manifest: Manifest) -> None:
+    thin = read_recipe("feature", ["image.size=128", "image.aspect=0.25"])
+    assert working_text(manifest.recipe, None) == "at 128 × 128 pixels"
+    assert working_text(thin, 37.04) == (
+        "at 64 × 256 pixels, where a defect 37 pixels wide in the photographs covers one feature"
+    )
+    update = {"recipe": thin, "finest_defect": 37.04}
+    assert ("Works", working_text(thin, 37.04)) in fact_rows(manifest.model_copy(update=update), 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("finest", "best", "cure"),
+    [
+        (7.0, 768, "--effort best makes it so"),  # 5 / 7 of 512 are 717 pixels
+        (7.0, 512, "--set image.size=768 (slower) or crop the photographs to 71\u202f% of their sides"),
+        (25.0, 768, "crop the photographs to 20\u202f% of their sides"),  # no image may have 2560 pixels
+    ],
+)
+def test_what_lets_a_defect_cover_a_feature_is_told(finest: float, best: int, cure: str) -> None:
+    recipe = read_recipe("feature", ["image.smallest_defect=5"])
+    assert reach_text(recipe, finest, best) == (
+        f"a defect 5 pixels wide does not cover one feature at so few pixels: {cure}"
+    )
 
 
 def test_what_was_chosen_is_named_and_what_was_fixed_is_not(promised: Manifest) -> None:

@@ -9,12 +9,12 @@ import pytest
 from cobnut.errors import RecipeError
 from cobnut.evaluation.metrics import auroc
 from cobnut.models.feature import FEATURE_ERRORS, FeatureNetwork
-from cobnut.recipe import Recipe, read_recipe
+from cobnut.recipe import Recipe, read_recipe, recipe_names
 from cobnut.records import Sample, Verdict
 from cobnut.runtime.bundle import Manifest, read_manifest
 from cobnut.runtime.inspect import Inspector
 from cobnut.training import choose as choosing
-from cobnut.training.train import Listeners, at_working_size, check_recipe, train
+from cobnut.training.train import Listeners, check_recipe, train
 
 SMALL = ["image.size=128", "training.most_steps=20", "network.prototypes=64"]
 
@@ -109,13 +109,6 @@ def test_a_killed_training_goes_on_to_the_same_scores(
     np.testing.assert_allclose(resumed.calibration_scores, made[1].calibration_scores, rtol=1e-5)
 
 
-def test_the_size_follows_the_images_up_to_the_recipes(samples: list[Sample], recipe: Recipe) -> None:
-    paths = [sample.path for sample in samples]
-    assert at_working_size(recipe, paths).image.size == 128
-    fixed = recipe.model_copy(update={"image": recipe.image.model_copy(update={"follow": False})})
-    assert at_working_size(fixed, paths) == fixed
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -126,11 +119,22 @@ def test_the_size_follows_the_images_up_to_the_recipes(samples: list[Sample], re
         (["training.loss={ l1 = 1.0 }"], "training.loss.l1: network feature has no such loss; valid are mse"),
         (["score.error=squared"], "valid are residual, prototype, relative, position, combined, auto"),
         (["image.size=100"], "network feature needs a multiple of 32"),
+        (["image.aspect=2", "network.stride=32"], "image.aspect = 2: network feature needs a square; set it to 1"),
+        (["image.smallest_defect=4", "image.follow=false"], "image.smallest_defect = 4: recipe feature works at the"),
     ],
 )
 def test_what_it_cannot_do_is_refused_in_one_line(settings: list[str], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         check_recipe(read_recipe("feature", settings))
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name != "feature"])
+def test_networks_that_need_a_square_refuse_an_aspect_and_a_smallest_defect(name: str) -> None:
+    random = ["network.weights=random"] if read_recipe(name).network.name == "transfer" else []
+    with pytest.raises(RecipeError, match=r"image.aspect = 0.5: network [a-z-]+ needs a square; set it to 1"):
+        check_recipe(read_recipe(name, [*random, "image.aspect=0.5"]))
+    with pytest.raises(RecipeError, match=rf"image.smallest_defect = 4: recipe {name} works at the size"):
+        check_recipe(read_recipe(name, [*random, "image.smallest_defect=4", "image.follow=true"]))
 
 
 def test_other_networks_have_no_error_of_features() -> None:

@@ -75,6 +75,16 @@ Confidence = Annotated[
         show_default="on average",
     ),
 ]
+SmallestDefect = Annotated[
+    float | None,
+    typer.Option(
+        "--smallest-defect",
+        metavar="PIXELS",
+        min=0.0,
+        help="Width of the smallest defect worth finding, in pixels of the photographs; chooses the size to work at.",
+        show_default="the images' own size",
+    ),
+]
 
 DefectRate = Annotated[
     float,
@@ -124,12 +134,16 @@ def promise(alpha: float | None, confidence: float | None) -> dict[str, str | fl
 
 
 def as_settings(
-    alpha: float | None, confidence: float | None, inspect_only: str | None, ignore: str | None
+    alpha: float | None,
+    confidence: float | None,
+    inspect_only: str | None,
+    ignore: str | None,
+    smallest_defect: float | None,
 ) -> list[str]:
     """What these options say, as ``key=value`` of a recipe."""
     promised = {f"calibration.{name}": value for name, value in promise(alpha, confidence).items()}
-    region = {"region.inspect": inspect_only, "region.ignore": ignore}
-    return [f"{key}={value}" for key, value in {**promised, **region}.items() if value is not None]
+    others = {"region.inspect": inspect_only, "region.ignore": ignore, "image.smallest_defect": smallest_defect}
+    return [f"{key}={value}" for key, value in {**promised, **others}.items() if value is not None]
 
 
 def open_inspector(place: Path) -> "Inspector":

@@ -39,6 +39,7 @@ def train(
     inspect_only: options.InspectOnly = None,
     ignore: options.Ignore = None,
     settings: options.Settings = None,
+    smallest_defect: options.SmallestDefect = None,
     alpha: options.Alpha = None,
     confidence: options.Confidence = None,
     seed: Annotated[
@@ -64,12 +65,14 @@ def train(
     from cobnut.training.loggers import check_loggers
 
     options.use_weights(weights)
-    told = (*(settings or ()), *options.as_settings(alpha, confidence, inspect_only, ignore))
+    told = (*(settings or ()), *options.as_settings(alpha, confidence, inspect_only, ignore, smallest_defect))
     checked = with_effort(recipe, effort, told, seed)
+    is_feature = checked.network.rebuilds == "features"
+    best = with_effort(recipe, Effort.BEST, told, seed).image.size if is_feature else 0
     check_loggers(loggers or ())
     samples = read_dataset(data, good, defective)
     require_extra("torch", "train", "training")
-    manifest = run_training(samples, checked, out_path, resume, loggers or options.DEFAULT_LOGGERS)
+    manifest = run_training(samples, checked, out_path, resume, loggers or options.DEFAULT_LOGGERS, best)
     _tell(manifest, out_path)
     out.print(
         f"next       cobnut evaluate {out_path} {data or '--good ' + str(good)} --report report.html", markup=False
@@ -108,8 +111,9 @@ def run_training(
     bundle: Path,
     resume: bool = False,
     loggers: Sequence[str] = options.DEFAULT_LOGGERS,
+    best: int = 0,
 ) -> "Manifest":
-    """Train with the terminal's bars and remarks."""
+    """Train with the terminal's bars and remarks; ``best`` is the size that the best effort may take."""
     with progress("loading the training software"):
         from cobnut.training.train import Listeners, train
 
@@ -132,6 +136,7 @@ def run_training(
 
         listeners = Listeners(
             on_split=on_split,
+            on_size=lambda at_size, finest: _remark_on_size(at_size, finest, best),
             on_image=lambda count: bar.advance(task, count),
             on_features=lambda done, total: bar.update(
                 task, description="computing features", completed=done, total=total
@@ -144,7 +149,7 @@ def run_training(
 
 def _tell(manifest: "Manifest", bundle: Path) -> None:
     """What came of a training: the decision, its promise, and how it works."""
-    from cobnut.report.making import promise_text
+    from cobnut.report.making import promise_text, working_text
     from cobnut.runtime.bundle import REGION, read_bundle_region
 
     _remark_on_few(manifest)
@@ -155,9 +160,17 @@ def _tell(manifest: "Manifest", bundle: Path) -> None:
     region = read_bundle_region(bundle, manifest)
     if region is not None:
         out.print(f"inspects   {100 * region.mean():.0f} % of the image: {bundle / REGION}", markup=False)
-    size, error = manifest.recipe.image.size, manifest.recipe.score.error
-    out.print(f"works      at {size} × {size} pixels, and shows the error «{error}»", markup=False)
+    out.print(f"works      {working_text(manifest.recipe, manifest.finest_defect)}", markup=False)
+    out.print(f"shows      the error «{manifest.recipe.score.error}»", markup=False)
     out.print(f"took       {manifest.seconds:.0f} s, best epoch {manifest.best_epoch} of {len(manifest.history)}")
+
+
+def _remark_on_size(recipe: "Recipe", finest: float | None, best: int) -> None:
+    from cobnut.report.making import reach_text, working_text
+
+    remark(f"works {working_text(recipe, finest)}")
+    if finest is not None and 0 < recipe.image.smallest_defect < finest:
+        remark(reach_text(recipe, finest, best))
 
 
 def _remark_on_few(manifest: "Manifest") -> None:

@@ -1,6 +1,6 @@
 """Any photograph as one kind of array: the only code that decodes, used alike in training and at the line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,17 +21,17 @@ _SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
 def read_image(source: Path | BinaryIO, options: ImageOptions) -> NDArray[np.uint8]:
-    """Decode, turn as EXIF says, bring to 8 bits and to the recipe's size: uint8 (size, size, channels).
+    """Decode, turn as EXIF says, bring to 8 bits and to the recipe's shape: uint8 (height, width, channels).
 
     Transparency is laid on white; 16-bit images keep their ``bits`` significant bits' upper eight. Raises
     :class:`ImageError` for anything that is not one whole image.
     """
-    side = (options.size, options.size)
-    image = _open(source, options, draft=side)
+    height, width = options.shape
+    image = _open(source, options, draft=(width, height))
     # Box-reduce by whole factors first, then antialias: several times faster on camera images, and the same everywhere.
-    image = image.resize(side, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
     pixels = np.asarray(image, dtype=np.uint8)
-    return pixels.reshape(options.size, options.size, options.channels)
+    return pixels.reshape(height, width, options.channels)
 
 
 def read_full_image(source: Path | BinaryIO, options: ImageOptions, longest_side: int) -> NDArray[np.uint8]:
@@ -51,20 +51,9 @@ def image_shape(path: Path) -> tuple[int, int]:
     """(height, width) of an image as displayed, from its header alone; raises :class:`ImageError`."""
     try:
         with Image.open(path) as image:
-            is_turned = image.getexif().get(_EXIF_ORIENTATION, 1) in _LYING
-            return (image.width, image.height) if is_turned else (image.height, image.width)
+            return (image.width, image.height) if _is_lying(image) else (image.height, image.width)
     except Exception as error:  # as in _decode
         raise ImageError(f"{path}: not a whole image ({_reason(error)}); copy or export it again") from None
-
-
-def working_size(shapes: Sequence[tuple[int, int]], most: int) -> int:
-    """The side to work at for images of these (height, width): their median shorter side, in steps of 64, 128 to
-    ``most``.
-
-    More pixels than the images have would show nothing new.
-    """
-    shorter = sorted(min(shape) for shape in shapes)
-    return min(most, max(128, shorter[len(shorter) // 2] // 64 * 64))
 
 
 def in_chunks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
@@ -137,7 +126,8 @@ def _decode(source: Path | BinaryIO, mode: str = "RGB", draft: tuple[int, int] |
                 raise ImageError(_too_large(source, f"{image.width} × {image.height} pixels"))
             if draft and image.format == "JPEG":
                 # libjpeg decodes straight to ½, ¼ or ⅛; twice the wanted size keeps the later antialiasing honest.
-                image.draft(mode, (2 * draft[0], 2 * draft[1]))
+                width, height = draft[::-1] if _is_lying(image) else draft
+                image.draft(mode, (2 * width, 2 * height))
             image.load()
             return ImageOps.exif_transpose(image)
     except ImageError:
@@ -150,6 +140,11 @@ def _decode(source: Path | BinaryIO, mode: str = "RGB", draft: tuple[int, int] |
         raise ImageError(f"{_name(source)}: needs more memory than there is; shrink it first") from None
     except Exception as error:  # Pillow's decoders raise anything from struct.error to KeyError on damaged bytes
         raise ImageError(f"{_name(source)}: not a whole image ({_reason(error)}); copy or export it again") from None
+
+
+def _is_lying(image: Image.Image) -> bool:
+    """Whether EXIF turns the image on its side."""
+    return image.getexif().get(_EXIF_ORIENTATION, 1) in _LYING
 
 
 def _to_eight_bits(image: Image.Image, bits: int, source: Path | BinaryIO) -> Image.Image:

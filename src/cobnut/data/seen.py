@@ -15,7 +15,7 @@ from cobnut.options import ImageOptions
 
 
 def hash_pixels(image: NDArray[np.uint8]) -> str:
-    """SHA-256 of an image (size, size, channels) as :func:`read_image` gives it, 64 hexadecimal digits."""
+    """SHA-256 of an image (height, width, channels) as :func:`read_image` gives it, 64 hexadecimal digits."""
     return hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
 
 
@@ -23,10 +23,10 @@ def pixel_hashes(paths: Iterable[Path], options: ImageOptions, region: Region | 
     """The hash of each image's pixels, painted over outside ``region``; those that cannot be read are left out.
 
     Another format, other metadata or another compression change nothing, unless pixels were lost. A JPEG of over four
-    times ``options.size`` is decoded smaller than it is, so its copy in another format has other pixels.
+    times the sides of ``options.shape`` is decoded smaller than it is, so its copy in another format has other pixels.
     """
 
-    painted = None if region is None else shrink_region(region, (options.size, options.size))
+    painted = None if region is None else shrink_region(region, options.shape)
 
     def look(path: Path) -> str | None:
         try:

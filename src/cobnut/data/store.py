@@ -39,9 +39,9 @@ def kept_images(
     on_progress: Callable[[int], None] = lambda _: None,
     region: Region | None = None,
 ) -> NDArray[np.uint8]:
-    """The images as one read-only memory-mapped array, uint8 (n, size, size, channels), in the order of ``paths``.
+    """The images as one read-only memory-mapped array, uint8 (n, height, width, channels), in the order of ``paths``.
 
-    What lies outside ``region`` (size, size) is painted over. Kept under a key of all that: what was decoded once is
+    What lies outside ``region`` (height, width) is painted over. Kept under a key of all that: what was decoded once is
     only opened. ``on_progress`` hears of every image that is done. Raises :class:`DataError` naming the first damaged
     image and how many there are.
     """
@@ -54,7 +54,7 @@ def kept_images(
             told += 1
             on_progress(1)
 
-    shape = (len(paths), options.size, options.size, options.channels)
+    shape = (len(paths), *options.shape, options.channels)
     kept = kept_array(_key(hashes, options, region), shape, np.dtype(np.uint8), decoded())
     if not told:
         on_progress(len(paths))
@@ -117,7 +117,7 @@ def _decoded(paths: Sequence[Path], options: ImageOptions) -> Iterator[NDArray[n
 
 def _key(hashes: Sequence[str], options: ImageOptions, region: Region | None) -> str:
     painted = [] if region is None else [hashlib.sha256(region.tobytes()).hexdigest()]
-    text = json.dumps([DECODER_VERSION, options.model_dump(), list(hashes), *painted])
+    text = json.dumps([DECODER_VERSION, options.shape, options.mode, options.bits, list(hashes), *painted])
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 

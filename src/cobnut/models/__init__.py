@@ -38,15 +38,17 @@ DETECTORS: dict[str, Callable[[Any, ScoreOptions, float], Detector]] = {
 
 
 def build_network(recipe: Recipe) -> nn.Module:
-    """The recipe's network with fresh weights: images (n, c, s, s) in [0, 1] in, reconstructions out.
+    """The recipe's network with fresh weights: images (n, c, h, w) in [0, 1] in, reconstructions out.
 
-    ``s`` is the side of a patch where the recipe cuts patches. Raises :class:`RecipeError` where sizes do not fit.
+    ``h`` and ``w`` are a patch's where the recipe cuts patches. Raises :class:`RecipeError` where sizes do not fit.
     """
     image, factor = recipe.image, recipe.network.shrinks_by
+    if image.aspect != 1 and not recipe.network.takes_aspect:
+        raise RecipeError(f"image.aspect = {image.aspect:g}: network {recipe.network.name} needs a square; set it to 1")
     if recipe.patches.size:
         _check_patches(recipe)
         image = image.model_copy(update={"size": recipe.patches.size})
-    if image.size % factor:
+    if image.aspect == 1 and image.size % factor:
         key = "patches.size" if recipe.patches.size else "image.size"
         raise RecipeError(f"{key} = {image.size}: network {recipe.network.name} needs a multiple of {factor}")
     return NETWORKS[recipe.network.name](recipe.network, image)

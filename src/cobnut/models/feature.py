@@ -29,7 +29,7 @@ _BATCH = 4
 class FeatureSpace(nn.Module):
     """What is rebuilt: several stages of a frozen encoder, brought to one stride and whitened.
 
-    Images (n, c, s, s) in [0, 1] in, features (n, components, s/stride, s/stride) out. The first ``detail`` components
+    Images (n, c, h, w) in [0, 1] in, features (n, components, h/stride, w/stride) out. The first ``detail`` components
     come from the stages that see detail; the others, from the deepest one, tell what surrounds it.
     """
 
@@ -48,16 +48,19 @@ class FeatureSpace(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """The whitened features of images."""
-        side = image.shape[-1] // self.stride
+        grid = self._grid(image)
         whitened = [whiten(maps) for whiten, maps in zip(self.whitenings, self.stages(image), strict=True)]
-        return torch.cat([_to_side(each, side) for each in whitened], dim=1)
+        return torch.cat([_to_grid(each, grid) for each in whitened], dim=1)
 
     def stages(self, image: Tensor) -> list[Tensor]:
         """The encoder's maps: those of detail together on one grid, and the deepest as it is."""
-        side = image.shape[-1] // self.stride
+        grid = self._grid(image)
         maps: list[Tensor] = self.encoder(image)
-        detail = [_to_side(each, side) for each in maps[: self.stages_of_detail]]
+        detail = [_to_grid(each, grid) for each in maps[: self.stages_of_detail]]
         return [torch.cat(detail, dim=1), *maps[self.stages_of_detail :]]
+
+    def _grid(self, image: Tensor) -> tuple[int, int]:
+        return image.shape[-2] // self.stride, image.shape[-1] // self.stride
 
     def learn(self, images: Sequence[Tensor]) -> None:
         """Learn the whitening from batches of good images in [0, 1]."""
@@ -130,11 +133,11 @@ class FeatureNetwork(HalfFrozen):
     frozen: FeatureSpace
     weights: Tensor
 
-    def __init__(self, space: FeatureSpace, options: FeatureOptions, side: int) -> None:
+    def __init__(self, space: FeatureSpace, options: FeatureOptions, grid: tuple[int, int]) -> None:
         super().__init__(space, FeatureAutoencoder(space.detail, options.width, options.code))
         self.residuals = Whitening(space.detail, space.detail)
         self.prototypes = Prototypes(options.prototypes, space.components)
-        self.positions = Positions(space.components, options.directions, side)
+        self.positions = Positions(space.components, options.directions, grid)
         self.register_buffer("weights", torch.ones(len(_COMBINED)))
         # where good features are learned from, (h, w); ``None`` is everywhere
         self.inside: Tensor | None = None
@@ -220,7 +223,8 @@ class FeatureDetector(Detector):
 
 def build_feature(options: FeatureOptions, image: ImageOptions) -> FeatureNetwork:
     """The network with fresh weights; its space is yet to be learned from good images."""
-    return FeatureNetwork(FeatureSpace(options), options, image.size // options.stride)
+    height, width = image.shape
+    return FeatureNetwork(FeatureSpace(options), options, (height // options.stride, width // options.stride))
 
 
 def in_batches(features: NDArray[np.floating[Any]]) -> Iterator[Tensor]:
@@ -229,9 +233,10 @@ def in_batches(features: NDArray[np.floating[Any]]) -> Iterator[Tensor]:
         yield torch.from_numpy(features[start : start + _BATCH].astype(np.float32))
 
 
-def _to_side(features: Tensor, side: int) -> Tensor:
-    if features.shape[-1] > side:
-        return F.avg_pool2d(features, features.shape[-1] // side)
-    if features.shape[-1] < side:
-        return F.interpolate(features, size=(side, side), mode="bilinear", align_corners=False)
+def _to_grid(features: Tensor, grid: tuple[int, int]) -> Tensor:
+    width = features.shape[-1]
+    if width > grid[1]:
+        return F.avg_pool2d(features, width // grid[1])
+    if width < grid[1]:
+        return F.interpolate(features, size=grid, mode="bilinear", align_corners=False)
     return features

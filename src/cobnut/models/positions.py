@@ -24,22 +24,23 @@ class Positions(nn.Module):
     mean: Tensor
     whitener: Tensor
 
-    def __init__(self, components: int, directions: int, side: int) -> None:
+    def __init__(self, components: int, directions: int, grid: tuple[int, int]) -> None:
         super().__init__()
-        # the least divisor of the side that brings it down
-        self.factor = next(each for each in range(1, side + 1) if side % each == 0 and side // each <= SIDE)
-        self.side, count = side // self.factor, min(directions, components)
+        self.factors = (_factor(grid[0]), _factor(grid[1]))
+        self.grid = (grid[0] // self.factors[0], grid[1] // self.factors[1])
+        positions, count = self.grid[0] * self.grid[1], min(directions, components)
         self.register_buffer("directions", torch.zeros(count, components))
-        self.register_buffer("mean", torch.zeros(self.side**2, count))
-        self.register_buffer("whitener", torch.zeros(self.side**2, count, count, dtype=torch.float16))
+        self.register_buffer("mean", torch.zeros(positions, count))
+        self.register_buffer("whitener", torch.zeros(positions, count, count, dtype=torch.float16))
 
     def forward(self, features: Tensor) -> Tensor:
         """Distances on the features' grid."""
         points = self._points(features) - self.mean[:, None]
         squared = (points @ self.whitener.float()).square().mean(dim=2).T
-        grid = squared.reshape(-1, 1, self.side, self.side)
-        if self.factor > 1:
-            grid = F.interpolate(grid, scale_factor=float(self.factor), mode="bilinear", align_corners=False)
+        grid = squared.reshape(-1, 1, *self.grid)
+        if max(self.factors) > 1:
+            scale = (float(self.factors[0]), float(self.factors[1]))
+            grid = F.interpolate(grid, scale_factor=scale, mode="bilinear", align_corners=False)
         return grid[:, 0]
 
     def learn(self, train: Iterable[Tensor], scale: Tensor, seed: int) -> None:
@@ -64,4 +65,9 @@ class Positions(nn.Module):
         """Projected features by position: (positions, n, directions)."""
         projected = F.conv2d(features, self.directions[:, :, None, None])
         around = F.avg_pool2d(projected, 3, stride=1, padding=1, count_include_pad=False)
-        return F.avg_pool2d(around, self.factor).flatten(2).permute(2, 0, 1)
+        return F.avg_pool2d(around, self.factors).flatten(2).permute(2, 0, 1)
+
+
+def _factor(side: int) -> int:
+    """The least divisor of a side that brings it down."""
+    return next(each for each in range(1, side + 1) if side % each == 0 and side // each <= SIDE)

@@ -5,6 +5,8 @@ The ``description`` of a field is its documentation: the help of ``cobnut recipe
 
 from cobnut.options.base import Auto, Options
 from cobnut.options.groups import (
+    ASPECTS,
+    LARGEST,
     AugmentationOptions,
     CalibrationOptions,
     CorruptionOptions,
@@ -27,6 +29,8 @@ from cobnut.options.networks import (
 )
 
 __all__ = [
+    "ASPECTS",
+    "LARGEST",
     "NETWORK_OPTIONS",
     "AugmentationOptions",
     "Auto",

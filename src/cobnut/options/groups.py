@@ -1,19 +1,38 @@
 """What every recipe decides beside its network: images, training, score and calibration."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from cobnut.options.base import Auto, Fraction, Options, Weight, Width, check_odd
 
+LARGEST = 2048
+ASPECTS = (0.125, 8.0)
+
 
 class ImageOptions(Options):
     """How a photograph becomes the array that the network sees."""
 
-    size: int = Field(128, ge=16, le=2048, description="side of the square that images are resized to, in pixels")
+    size: int = Field(
+        128, ge=16, le=LARGEST, description="side of the square that images are resized to, or of one of the same area"
+    )
+    aspect: float = Field(
+        default=1.0,
+        ge=ASPECTS[0],
+        le=ASPECTS[1],
+        description="width / height that images are resized to; other than 1, their sides are multiples of 32",
+    )
     follow: bool = Field(
         default=False,
-        description="let size follow the good images: their median shorter side, in steps of 64, but no more than size",
+        description="let size follow the good images: the median of their sides, in steps of 64, but no more than "
+        "size; and aspect, where it is 1, if the network takes another than squares",
+    )
+    smallest_defect: float = Field(
+        default=0.0,
+        ge=0,
+        description="with follow: width of the smallest defect worth finding, in pixels of the photographs; size then "
+        "is the least at which it covers one feature, if it may be so large; 0: not told",
     )
     mode: Literal["rgb", "grey"] = Field("rgb", description="colour channels that the network sees")
     bits: int = Field(16, ge=8, le=16, description="significant bits of 16-bit images (10, 12 or 14 for such cameras)")
@@ -22,6 +41,19 @@ class ImageOptions(Options):
     def channels(self) -> int:
         """3 for rgb, 1 for grey."""
         return 3 if self.mode == "rgb" else 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the image that the network sees: ``size`` twice, or about as many pixels at ``aspect``.
+
+        Then the sides are multiples of 32, which all stages of an encoder divide; those above 1024 of 64 and so on, so
+        that they have divisors that bring them down.
+        """
+        if self.aspect == 1:
+            return self.size, self.size
+        shorter = _in_steps(self.size / math.sqrt(max(self.aspect, 1 / self.aspect)))
+        longer = _in_steps(self.size**2 / shorter)
+        return (shorter, longer) if self.aspect > 1 else (longer, shorter)
 
 
 class RegionOptions(Options):
@@ -197,3 +229,11 @@ class CalibrationOptions(Options):
         lt=1,
         description="percentile: false-alarm rate on good validation images that the automatic choice stays under",
     )
+
+
+def _in_steps(side: float) -> int:
+    """The side in at most 32 steps of 32 pixels, or of 64, 128, …"""
+    step = 32
+    while side > 32 * step:
+        step *= 2
+    return max(1, round(side / step)) * step

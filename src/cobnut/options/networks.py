@@ -23,6 +23,16 @@ class Network(Options):
     keeps_size: ClassVar[bool] = True
     """Whether what it gives back is as large as the image, so that a part may be split off that."""
 
+    @property
+    def grain(self) -> int:
+        """Pixels of the image to one of the places that are judged."""
+        return 1
+
+    @property
+    def takes_aspect(self) -> bool:
+        """Whether images may be other than square, with sides that are multiples of 32."""
+        return False
+
 
 class DenseOptions(Network):
     """The study's first network (3.2.1): convolutions, three of them there, and two dense layers, mirrored."""
@@ -126,6 +136,16 @@ class FeatureOptions(Network):
     def shrinks_by(self) -> int:
         """What the side of an image must be a multiple of."""
         return max(2 * self.stride, self.context, *self.taps)
+
+    @property
+    def grain(self) -> int:
+        """Pixels of the image to one feature."""
+        return self.stride
+
+    @property
+    def takes_aspect(self) -> bool:
+        """It does, unless its strides need multiples of 64."""
+        return self.shrinks_by <= 32
 
 
 NetworkOptions = Annotated[

@@ -1,5 +1,6 @@
 """«How it was made»: the recipe, the decision and its origin in words a quality engineer can check."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from cobnut.calibration.conformal import beta_promise, round_up
-from cobnut.options import Options
+from cobnut.options import LARGEST, Options
+from cobnut.recipe import Recipe
 from cobnut.report.words import THIN, amount, count, day, duration, percent
 from cobnut.runtime.bundle import Manifest
 
@@ -66,6 +68,29 @@ def promise_text(manifest: Manifest) -> str:
     )
 
 
+def working_text(recipe: Recipe, finest: float | None) -> str:
+    """At what size the detector works, and how wide a defect covers one feature there, where that is known."""
+    height, width = recipe.image.shape
+    size = f"at {width} × {height} pixels"
+    if finest is None:
+        return size
+    return f"{size}, where a defect {finest:.3g} pixels wide in the photographs covers one feature"
+
+
+def reach_text(recipe: Recipe, finest: float, best: int) -> str:
+    """What would let the smallest defect worth finding cover a feature where the recipe's size does not.
+
+    ``best`` is the size that the best effort may take.
+    """
+    image = recipe.image
+    needed = math.ceil(image.size * finest / image.smallest_defect / 64) * 64
+    crop = f"crop the photographs to {100 * image.smallest_defect / finest:.0f}{THIN}% of their sides"
+    cures = f"--set image.size={needed} (slower) or {crop}" if needed <= LARGEST else crop
+    return f"a defect {image.smallest_defect:g} pixels wide does not cover one feature at so few pixels: " + (
+        "--effort best makes it so" if needed <= best else cures
+    )
+
+
 def choice_text(manifest: Manifest) -> str:
     """How the automatic options were chosen, or that the recipe fixed them."""
     choice, asked = manifest.choice, manifest.asked
@@ -118,6 +143,7 @@ def fact_rows(manifest: Manifest, ms_per_image: float, seconds: float) -> Iterat
     """Counts, times and versions."""
     parts = {name: len(hashes) for name, hashes in manifest.fingerprint.items()}
     yield "Trained", f"{day(manifest.created)}, in {duration(manifest.seconds)}"
+    yield "Works", working_text(manifest.recipe, manifest.finest_defect)
     yield "Good images", ", ".join(f"{parts[name]:,} {name}" for name in parts if parts[name])
     yield "Epochs", f"{len(manifest.history)}, the best was {manifest.best_epoch}"
     yield "Learned parameters", f"{manifest.parameters:,}"

@@ -56,6 +56,9 @@ class Manifest(BaseModel):
     )
     versions: dict[str, str] = Field(description="of the software that made it")
     recipe: Recipe = Field(description="everything that decided it, automatic options resolved")
+    finest_defect: float | None = Field(
+        default=None, description="width of a defect that covers one feature, in pixels of the photographs, where known"
+    )
     asked: dict[str, Any] = Field(description="the automatic options as they were asked for")
     threshold: float = Field(description="a score above it is defective")
     level: float = Field(description="what good maps exceed anywhere no more often than was promised for scores")

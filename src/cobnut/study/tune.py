@@ -182,7 +182,7 @@ def _prove(bundle: Path, manifest: Manifest, hashes: Mapping[Path, str]) -> Proo
     paths = {content: path for path, content in hashes.items()}
     contents = manifest.fingerprint["validation"]
     image, region = manifest.recipe.image, read_bundle_region(bundle, manifest)
-    region = None if region is None else shrink_region(region, (image.size, image.size))
+    region = None if region is None else shrink_region(region, image.shape)
     validation = kept_images([paths[content] for content in contents], contents, image, region=region)
     session = Session(bundle / MODEL)
 

@@ -21,7 +21,7 @@ SPACE_IMAGES = 32
 
 
 def learn_space(space: FeatureSpace, images: NDArray[np.uint8]) -> None:
-    """Let the space of a feature network learn from some of the training images uint8 (n, s, s, c)."""
+    """Let the space of a feature network learn from some of the training images uint8 (n, h, w, c)."""
     chosen = images[:: -(-len(images) // SPACE_IMAGES)]
     space.learn([to_unit(torch.from_numpy(np.array(batch))) for batch in in_chunks(chosen)])
 
@@ -32,7 +32,7 @@ def kept_features(
     dtype: type[np.floating[Any]] = np.float32,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Features:
-    """Features (n, k, h, w) of images uint8 (n, s, s, c), memory-mapped; kept under a key of weights and pixels.
+    """Features (n, k, h, w) of images uint8 (n, h, w, c), memory-mapped; kept under a key of weights and pixels.
 
     ``engine`` runs the frozen encoder that makes them.
     """

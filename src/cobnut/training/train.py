@@ -19,11 +19,12 @@ import cobnut
 from cobnut.calibration.conformal import check_images
 from cobnut.calibration.decision import decide, settle
 from cobnut.calibration.threshold import Choice
-from cobnut.data.images import image_shape, in_chunks, working_size
+from cobnut.data.images import in_chunks
 from cobnut.data.region import Region, read_region, shrink_region
 from cobnut.data.seen import hash_pixels
 from cobnut.data.split import FEWEST_HELD_BACK, content_hashes, split_samples
 from cobnut.data.store import kept_images
+from cobnut.data.working import at_working_size
 from cobnut.errors import CobnutError, DataError, RecipeError
 from cobnut.files import write_whole, write_whole_folder
 from cobnut.losses import build_loss
@@ -58,6 +59,8 @@ class Listeners:
     """Who wants to hear how the work goes on; all silent unless given."""
 
     on_split: Callable[[dict[Split, int]], None] = field(default=lambda counts: None)
+    on_size: Callable[[Recipe, float | None], None] = field(default=lambda recipe, finest: None)
+    """The recipe at its working size, and how wide a defect covers one feature there (``at_working_size``)."""
     on_image: Callable[[int], None] = field(default=lambda count: None)
     on_features: Callable[[int, int], None] = field(default=lambda done, total: None)
     """So many of so many images have passed a frozen encoder."""
@@ -93,9 +96,10 @@ def train(
     run, asked = Run.open(out, recipe, fingerprint, resume, region), recipe
     if run.is_finished:
         return read_manifest(out)
-    recipe = at_working_size(with_promise(recipe, len(parts["calibration"])), parts["train"])
-    inspected = None if region is None else shrink_region(region, (recipe.image.size, recipe.image.size))
+    recipe, finest = at_working_size(with_promise(recipe, len(parts["calibration"])), parts["train"])
+    inspected = None if region is None else shrink_region(region, recipe.image.shape)
     listeners.on_split({split: len(paths) for split, paths in parts.items()})
+    listeners.on_size(recipe, finest)
     images: dict[Split, NDArray[np.uint8]] = {
         split: kept_images(parts[split], fingerprint[split], recipe.image, listeners.on_image, inspected)
         for split in MADE_WITH
@@ -108,7 +112,7 @@ def train(
     detector, resolved, choice = _choose(fitted, recipe, images["train"], images["validation"], inspected)
     listeners.on_stage("exporting and calibrating")
     seen = {split: [hash_pixels(image) for image in kept] for split, kept in images.items()}
-    made = _Made(asked, resolved, choice, fitted, detector, fingerprint, seen, region)
+    made = _Made(asked, resolved, finest, choice, fitted, detector, fingerprint, seen, region)
     manifest = _write_bundle(out, made, images["calibration"], started)
     run.finish()
     return manifest
@@ -120,6 +124,7 @@ class _Made:
 
     asked: Recipe
     recipe: Recipe
+    finest: float | None
     choice: Choice | None
     fitted: Fitted
     detector: Detector
@@ -164,6 +169,11 @@ def check_recipe(recipe: Recipe) -> None:
         build_loss(recipe.training.loss)
     check_error(recipe)
     network = recipe.network
+    if recipe.image.smallest_defect and not (recipe.image.follow and network.rebuilds == "features"):
+        raise RecipeError(
+            f"image.smallest_defect = {recipe.image.smallest_defect:g}: recipe {recipe.name} works at the size that "
+            "image.size says; take one that rebuilds features, with image.follow = true"
+        )
     if network.rebuilds == "features" and recipe.changes_images:
         raise RecipeError(
             f"network {network.name} learns from kept features: leave out patches, augmentation, corruption and robust"
@@ -184,15 +194,6 @@ def check_recipe(recipe: Recipe) -> None:
             "network gives back whole and unspoilt; set it to 0, or leave out "
             + " and ".join(name for name, is_so in spoils.items() if is_so)
         )
-
-
-def at_working_size(recipe: Recipe, paths: Sequence[Path]) -> Recipe:
-    """The recipe with the size that the good images give, where it lets them (``image.follow``)."""
-    if not recipe.image.follow:
-        return recipe
-    size = working_size([image_shape(path) for path in paths], recipe.image.size)
-    image = recipe.image.model_copy(update={"size": size, "follow": False})
-    return recipe.model_copy(update={"image": image})
 
 
 def with_promise(recipe: Recipe, images: int) -> Recipe:
@@ -255,6 +256,7 @@ def _write_bundle(out: Path, made: _Made, calibration: NDArray[np.uint8], starte
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=_versions(),
             recipe=recipe,
+            finest_defect=made.finest,
             asked=made.asked.automatic() | {"alpha": made.asked.calibration.alpha},
             threshold=decision.threshold,
             level=decision.level,
