@@ -127,6 +127,16 @@ def parse_recipe(options: dict[str, Any], source: str) -> Recipe:
         raise RecipeError(
             f"recipe {source}: split leaves under a fifth of the good images for training; lower the shares"
         )
+    calibration = recipe.calibration
+    if calibration.folds and calibration.method == "percentile":
+        raise RecipeError(
+            f"recipe {source}: calibration.folds = {calibration.folds}: needs calibration.method conformal"
+        )
+    if calibration.folds and calibration.confidence:
+        raise RecipeError(
+            f"recipe {source}: calibration.confidence = {calibration.confidence:g}: with folds nothing is proved of "
+            "one very set; leave out confidence, or folds"
+        )
     return recipe
 
 

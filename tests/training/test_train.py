@@ -16,8 +16,9 @@ from cobnut.options import DenseOptions, TrainingOptions
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.records import Sample
 from cobnut.runtime.bundle import Epoch, read_manifest
+from cobnut.training.checks import check_recipe
 from cobnut.training.run import run_folder
-from cobnut.training.train import Listeners, check_recipe, train
+from cobnut.training.train import Listeners, train
 from program import TINY
 
 pytestmark = pytest.mark.slow
@@ -137,7 +138,8 @@ from pathlib import Path
 from cobnut.data.layouts import read_dataset
 from cobnut.recipe import Recipe
 from cobnut.training import callbacks
-from cobnut.training.train import Listeners, check_recipe, train
+from cobnut.training.checks import check_recipe
+from cobnut.training.train import Listeners, train
 callbacks.WayBack.__init__.__defaults__ = (0.0,)
 recipe = Recipe.model_validate_json(sys.argv[2])
 def tell(epoch, best):

@@ -14,7 +14,8 @@ from cobnut.records import Sample, Verdict
 from cobnut.runtime.bundle import Manifest, read_manifest
 from cobnut.runtime.inspect import Inspector
 from cobnut.training import choose as choosing
-from cobnut.training.train import Listeners, check_recipe, train
+from cobnut.training.checks import check_recipe
+from cobnut.training.train import Listeners, train
 
 SMALL = ["image.size=128", "training.most_steps=20", "network.prototypes=64"]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cobnut.calibration.conformal import conformal_threshold, images_needed, least_promise, round_up
+from cobnut.calibration.conformal import check_images, conformal_threshold, least_promise, round_up
+from cobnut.calibration.cross import cross_rank, least_cross_promise
 from cobnut.calibration.threshold import Choice, margin, percentile_threshold
 from cobnut.options import CalibrationOptions
 
@@ -25,9 +26,22 @@ def settle(options: CalibrationOptions, images: int) -> CalibrationOptions:
     """The options with an automatic alpha settled: the usual one, or the least that so many images can promise."""
     if options.method != "conformal" or options.alpha != "auto":
         return options
-    suffices = images >= images_needed(USUAL_ALPHA, options.confidence)
-    alpha = USUAL_ALPHA if suffices else round_up(least_promise(images, options.confidence))
+    folds = options.folds
+    least = least_cross_promise(images, folds) if folds else least_promise(images, options.confidence)
+    alpha = USUAL_ALPHA if least <= USUAL_ALPHA * (1 + 1e-9) else round_up(least)
     return options.model_copy(update={"alpha": alpha})
+
+
+def check_promise(options: CalibrationOptions, images: int) -> int:
+    """Which of so many sorted scores is the threshold that keeps the options' alpha, counted from 1.
+
+    Raises :class:`CobnutError` when the images are too few for the promise.
+    """
+    alpha = settle(options, images).alpha
+    assert isinstance(alpha, float)
+    return (
+        cross_rank(images, options.folds, alpha) if options.folds else check_images(images, alpha, options.confidence)
+    )
 
 
 def decide(options: CalibrationOptions, maps: NDArray[np.float32], scores: NDArray[np.float32]) -> Decision:
@@ -39,10 +53,9 @@ def decide(options: CalibrationOptions, maps: NDArray[np.float32], scores: NDArr
         assert isinstance(options.q, float)
         threshold = percentile_threshold(maps, options.q)
         return Decision(threshold, threshold)
-    alpha = settle(options, len(scores)).alpha
-    assert isinstance(alpha, float)
+    rank = check_promise(options, len(scores))
     peaks = maps.reshape(len(maps), -1).max(axis=1)
-    threshold, level = (conformal_threshold(values, alpha, options.confidence) for values in (scores, peaks))
+    threshold, level = (float(np.sort(values)[rank - 1]) for values in (scores, peaks))
     return Decision(threshold, level)
 
 

@@ -8,6 +8,7 @@ grows to C is at most 1/C (Ville 1939; testing a mean by betting: Waudby-Smith &
 from dataclasses import dataclass, field
 
 from cobnut.calibration.conformal import beta_promise, check_images
+from cobnut.calibration.cross import cross_worst
 from cobnut.calibration.martingale import Bettors
 
 # The share of its capital that each bettor stakes on every part: 1/16 wins most where a sixteenth of the parts that
@@ -28,7 +29,9 @@ class RejectionWatch:
         return self.bettors.settle([1 + share * won for share in STAKED])
 
 
-def most_rejected(images: int, alpha: float, confidence: float, level: float, defect_rate: float = 0.0) -> float:
+def most_rejected(
+    images: int, alpha: float, confidence: float, level: float, defect_rate: float = 0.0, folds: int = 0
+) -> float:
     """The share of parts that a promise lets be rejected at most, when a share ``defect_rate`` of them is defective.
 
     A promise holds on average over sets of so many calibration ``images``, so this very set may reject more than alpha
@@ -36,6 +39,8 @@ def most_rejected(images: int, alpha: float, confidence: float, level: float, de
     ``level``. No defect need be found for it, and none need be missed. Raises :class:`CobnutError` when the images are
     too few for the promise.
     """
-    above = images - check_images(images, alpha, confidence)
-    good = beta_promise(images, above, 1 - level)
+    if folds:
+        good = cross_worst(images, folds, alpha, 1 - level)
+    else:
+        good = beta_promise(images, images - check_images(images, alpha, confidence), 1 - level)
     return good + (1 - good) * defect_rate

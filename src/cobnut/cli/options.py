@@ -85,6 +85,16 @@ SmallestDefect = Annotated[
         show_default="the images' own size",
     ),
 ]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        "--folds",
+        metavar="COUNT",
+        help="For few images: train so many detectors, each without its fold of the good images, so that every image "
+        "trains and calibrates. `cobnut train` says which promise so many folds can keep.",
+        show_default="0: one detector",
+    ),
+]
 
 DefectRate = Annotated[
     float,
@@ -126,24 +136,23 @@ DEFAULT_LOGGERS = ("tensorboard",)
 DEFAULT_RECIPE = "feature"
 
 
-def promise(alpha: float | None, confidence: float | None) -> dict[str, str | float]:
-    """``--alpha`` and ``--confidence`` as options of calibration, which then decides by promise."""
-    given = {"alpha": alpha, "confidence": confidence}
+def promise(alpha: float | None, confidence: float | None, folds: int | None = None) -> dict[str, str | float]:
+    """``--alpha``, ``--confidence`` and ``--folds`` as options of calibration, which then decides by promise."""
+    given = {"alpha": alpha, "confidence": confidence, "folds": folds or None}
     changes: dict[str, str | float] = {name: value for name, value in given.items() if value is not None}
     return {"method": "conformal", **changes} if changes else {}
 
 
 def as_settings(
-    alpha: float | None,
-    confidence: float | None,
+    promised: dict[str, str | float],
     inspect_only: str | None,
     ignore: str | None,
     smallest_defect: float | None,
 ) -> list[str]:
     """What these options say, as ``key=value`` of a recipe."""
-    promised = {f"calibration.{name}": value for name, value in promise(alpha, confidence).items()}
+    told = {f"calibration.{name}": value for name, value in promised.items()}
     others = {"region.inspect": inspect_only, "region.ignore": ignore, "image.smallest_defect": smallest_defect}
-    return [f"{key}={value}" for key, value in {**promised, **others}.items() if value is not None]
+    return [f"{key}={value}" for key, value in {**told, **others}.items() if value is not None]
 
 
 def open_inspector(place: Path) -> "Inspector":

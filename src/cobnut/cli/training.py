@@ -42,6 +42,7 @@ def train(
     smallest_defect: options.SmallestDefect = None,
     alpha: options.Alpha = None,
     confidence: options.Confidence = None,
+    folds: options.Folds = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of split, weights and order; the same seed gives the same detector.")
     ] = None,
@@ -65,7 +66,10 @@ def train(
     from cobnut.training.loggers import check_loggers
 
     options.use_weights(weights)
-    told = (*(settings or ()), *options.as_settings(alpha, confidence, inspect_only, ignore, smallest_defect))
+    told = (
+        *(settings or ()),
+        *options.as_settings(options.promise(alpha, confidence, folds), inspect_only, ignore, smallest_defect),
+    )
     checked = with_effort(recipe, effort, told, seed)
     is_feature = checked.network.rebuilds == "features"
     best = with_effort(recipe, Effort.BEST, told, seed).image.size if is_feature else 0
@@ -118,7 +122,7 @@ def run_training(
         from cobnut.training.train import Listeners, train
 
     with progress("reading images") as bar:
-        task, epochs = bar.task_ids[0], recipe.training.epochs
+        task, epochs, fold = bar.task_ids[0], recipe.training.epochs, ""
 
         def on_split(counts: "dict[Split, int]") -> None:
             nonlocal epochs
@@ -126,9 +130,15 @@ def run_training(
             remark("good images: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
             bar.update(task, total=counts["train"] + counts["validation"] + counts["calibration"])
 
+        def on_fold(number: int, count: int) -> None:
+            nonlocal fold
+            fold = f"fold {number} of {count}: "
+            if not bar.console.is_terminal:
+                remark(fold.rstrip(": "))
+
         def on_epoch(epoch: "Epoch", best_epoch: int) -> None:
-            if epoch.epoch == 1 or bar.tasks[task].description != "training":
-                bar.update(task, description="training", completed=0, total=epochs)
+            if epoch.epoch == 1 or bar.tasks[task].description != f"{fold}training":
+                bar.update(task, description=f"{fold}training", completed=0, total=epochs)
             losses = f"loss {epoch.train_loss:.5f}  validation {epoch.val_loss:.5f}  best epoch {best_epoch}"
             bar.update(task, completed=epoch.epoch, remark=losses)
             if not bar.console.is_terminal and (epoch.epoch == 1 or epoch.epoch % 10 == 0):
@@ -139,17 +149,18 @@ def run_training(
             on_size=lambda at_size, finest: _remark_on_size(at_size, finest, best),
             on_image=lambda count: bar.advance(task, count),
             on_features=lambda done, total: bar.update(
-                task, description="computing features", completed=done, total=total
+                task, description=f"{fold}computing features", completed=done, total=total
             ),
             on_epoch=on_epoch,
-            on_stage=lambda stage: bar.update(task, description=stage, completed=0, total=None, remark=""),
+            on_stage=lambda stage: bar.update(task, description=fold + stage, completed=0, total=None, remark=""),
+            on_fold=on_fold,
         )
         return train(samples, recipe, bundle, resume, listeners, loggers)
 
 
 def _tell(manifest: "Manifest", bundle: Path) -> None:
     """What came of a training: the decision, its promise, and how it works."""
-    from cobnut.report.making import promise_text, working_text
+    from cobnut.report.making import epochs_text, promise_text, working_text
     from cobnut.runtime.bundle import REGION, read_bundle_region
 
     _remark_on_few(manifest)
@@ -162,7 +173,7 @@ def _tell(manifest: "Manifest", bundle: Path) -> None:
         out.print(f"inspects   {100 * region.mean():.0f} % of the image: {bundle / REGION}", markup=False)
     out.print(f"works      {working_text(manifest.recipe, manifest.finest_defect)}", markup=False)
     out.print(f"shows      the error «{manifest.recipe.score.error}»", markup=False)
-    out.print(f"took       {manifest.seconds:.0f} s, best epoch {manifest.best_epoch} of {len(manifest.history)}")
+    out.print(f"took       {manifest.seconds:.0f} s, {epochs_text(manifest)}")
 
 
 def _remark_on_size(recipe: "Recipe", finest: float | None, best: int) -> None:
@@ -186,6 +197,8 @@ def describe_decision(manifest: "Manifest") -> str:
     """The study's decision in words."""
     recipe = manifest.recipe
     area = recipe.score.least_area
+    if manifest.folds:
+        return f"defective when odder than that many left-out images to the {manifest.folds} detectors"
     where = f"more than {100 * area:g} % of the image" if area else "any pixel"
     if recipe.calibration.method == "conformal":
         return f"defective when {where} lies above"

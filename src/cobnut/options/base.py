@@ -18,6 +18,13 @@ def check_odd(value: int) -> int:
     return value
 
 
+def check_folds(value: int) -> int:
+    """Refuse a single fold: it would leave nothing to train on."""
+    if value == 1:
+        raise ValueError("must be 0, or 2 at the least: a single fold leaves nothing to train on")
+    return value
+
+
 class Options(BaseModel):
     """A group of options: unchangeable, and closed to misspelt names."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from cobnut.options.base import Auto, Fraction, Options, Weight, Width, check_odd
+from cobnut.options.base import Auto, Fraction, Options, Weight, Width, check_folds, check_odd
 
 LARGEST = 2048
 ASPECTS = (0.125, 8.0)
@@ -219,6 +219,11 @@ class CalibrationOptions(Options):
         0.0,
         description="conformal: hold alpha for this very calibration set, with this probability, not only on average; "
         "0: on average",
+    )
+    folds: Annotated[int, Field(ge=0, le=100), AfterValidator(check_folds)] = Field(
+        0,
+        description="conformal: train so many detectors, each without its fold of the good images, so that every image "
+        "trains and calibrates; for few images; 0: one detector, and images that only calibrate",
     )
     q: Annotated[float, Field(ge=0, le=100)] | Auto = Field(
         "auto", description="percentile: which, 0 to 100; auto: chosen on good validation images"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cobnut.calibration.conformal import beta_promise, round_up
+from cobnut.calibration.cross import cross_worst
 from cobnut.options import LARGEST, Options
 from cobnut.recipe import Recipe
 from cobnut.report.words import THIN, amount, count, day, duration, percent
@@ -35,6 +36,12 @@ def option_values(options: Options, prefix: str = "") -> Iterator[OptionRow]:
 
 def decision_text(manifest: Manifest) -> str:
     """When a part is rejected, in one sentence."""
+    if manifest.folds:
+        return (
+            f"A part is rejected when its score lies above the threshold of {amount(manifest.threshold)}. The score "
+            f"counts the left-out images that look less odd than the part, each to that of the {manifest.folds} "
+            "detectors which was made without it."
+        )
     area = manifest.recipe.score.least_area
     where = f"more than {_exactly(area)} of the image lies" if isinstance(area, float) and area else "any pixel lies"
     return f"A part is rejected when {where} above the threshold of {amount(manifest.threshold)} in its anomaly map."
@@ -44,6 +51,11 @@ def threshold_text(manifest: Manifest) -> str:
     """Where the threshold comes from."""
     calibration = manifest.recipe.calibration
     images = count(len(manifest.calibration_scores), "good calibration image")
+    if calibration.folds:
+        return (
+            f"{promise_text(manifest)} Each of the {images} was judged by a detector that was made without it; where "
+            "maps are marked in parts that pass is not promised."
+        )
     if calibration.method == "conformal":
         return f"{promise_text(manifest)} The {images} that bear this promise took no other part in the making."
     q = calibration.q
@@ -61,7 +73,12 @@ def promise_text(manifest: Manifest) -> str:
     like = "as long as they are like the calibration images"
     if calibration.confidence:
         return f"With {_exactly(calibration.confidence)} confidence, {at_most}, {like}."
-    worst = _exactly(round_up(beta_promise(len(scores), above, 0.95)))
+    if calibration.folds:
+        like = f"as long as they are like the good images of the {calibration.folds} folds"
+        most = cross_worst(len(scores), calibration.folds, calibration.alpha, 0.95)
+    else:
+        most = beta_promise(len(scores), above, 0.95)
+    worst = _exactly(min(round_up(most), 1.0))
     return (
         f"On average {at_most}, {like}. So few images leave some luck in it: with 95{THIN}% confidence, this very "
         f"threshold rejects at most {worst}."
@@ -94,6 +111,10 @@ def reach_text(recipe: Recipe, finest: float, best: int) -> str:
 def choice_text(manifest: Manifest) -> str:
     """How the automatic options were chosen, or that the recipe fixed them."""
     choice, asked = manifest.choice, manifest.asked
+    if manifest.folds and "auto" in {value for name, value in asked.items() if name != "alpha"}:
+        return (
+            "How the map becomes a score, each fold's detector chose on its own validation images, never on the test."
+        )
     if choice is None:
         return "The recipe fixed how the map becomes a score; nothing was chosen automatically."
     if manifest.recipe.calibration.method == "conformal":
@@ -145,11 +166,17 @@ def fact_rows(manifest: Manifest, ms_per_image: float, seconds: float) -> Iterat
     yield "Trained", f"{day(manifest.created)}, in {duration(manifest.seconds)}"
     yield "Works", working_text(manifest.recipe, manifest.finest_defect)
     yield "Good images", ", ".join(f"{parts[name]:,} {name}" for name in parts if parts[name])
-    yield "Epochs", f"{len(manifest.history)}, the best was {manifest.best_epoch}"
+    yield "Epochs", epochs_text(manifest)
     yield "Learned parameters", f"{manifest.parameters:,}"
     yield "Time for one image", f"{amount(ms_per_image)}{THIN}ms from file to verdict, where this was evaluated"
     yield "Time for this evaluation", duration(seconds)
     yield "Software", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+
+
+def epochs_text(manifest: Manifest) -> str:
+    """How long training went on, and which of its epochs was the best."""
+    of = f" in the first of {manifest.folds} folds" if manifest.folds else ""
+    return f"best epoch {manifest.best_epoch} of {len(manifest.history)}{of}"
 
 
 def _exactly(value: float) -> str:

@@ -60,8 +60,15 @@ class Manifest(BaseModel):
         default=None, description="width of a defect that covers one feature, in pixels of the photographs, where known"
     )
     asked: dict[str, Any] = Field(description="the automatic options as they were asked for")
+    folds: int = Field(
+        default=0,
+        description="detectors that the model holds, each made without its fold: the score counts the left-out images "
+        "that look less odd; 0: one detector",
+    )
     threshold: float = Field(description="a score above it is defective")
-    level: float = Field(description="what good maps exceed anywhere no more often than was promised for scores")
+    level: float = Field(
+        description="what good maps exceed anywhere no more often than was promised for scores; of folds not proved"
+    )
     choice: dict[str, float] | None = Field(description="how the automatic options were chosen, where they were")
     calibration_scores: list[float] = Field(description="scores of the good calibration images")
     fingerprint: dict[Split, list[str]] = Field(description="SHA-256 of each image by its part in the making")
@@ -69,8 +76,8 @@ class Manifest(BaseModel):
         default_factory=dict,
         description="SHA-256 of the pixels that the network saw of each image; empty in bundles of earlier versions",
     )
-    history: list[Epoch] = Field(description="losses, epoch by epoch")
-    best_epoch: int = Field(description="the epoch whose weights these are")
+    history: list[Epoch] = Field(description="losses, epoch by epoch; of folds those of the first")
+    best_epoch: int = Field(description="the epoch of that history whose weights these are")
     parameters: int = Field(description="numbers that were learned")
     seconds: float = Field(description="wall time of the making")
     files: dict[str, str] = Field(description="SHA-256 of every other file of the bundle")

@@ -2,14 +2,15 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cobnut.errors import CobnutError
+from cobnut.files import write_whole
 from cobnut.runtime.session import Session
 
 if TYPE_CHECKING:
@@ -57,15 +58,46 @@ def write_onnx(network: "nn.Module", example: NDArray[np.uint8], target: Path, o
         )
 
 
-def _prove(detector: "nn.Module", example: NDArray[np.uint8], model: Path) -> None:
-    import torch
+def run_model(model: Path, batches: Iterable[NDArray[np.uint8]], outputs: Sequence[str]) -> list[NDArray[np.float32]]:
+    """Any ``outputs`` (n, …) of an exported model for batches of images uint8 (n, h, w, c)."""
+    import onnxruntime
 
-    with torch.inference_mode():
-        trained = detector(torch.from_numpy(np.array(example)))[1].numpy()
-    exported = Session(model).run(example)[1]
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    answers = [session.run(list(outputs), {"images": np.array(batch)}) for batch in batches]
+    return [np.concatenate(each) for each in zip(*answers, strict=True)]
+
+
+def fill(model: Path, values: Mapping[str, NDArray[np.floating[Any]]]) -> None:
+    """Write figures that only the exported model could tell into it, in place of buffers of the same names and shapes.
+
+    Raises :class:`CobnutError` when the exporter left one of them out.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    content = onnx.load(model)
+    kept = {tensor.name: tensor for tensor in content.graph.initializer}
+    for name, value in values.items():
+        if name not in kept or tuple(kept[name].dims) != value.shape:
+            raise CobnutError(f"{model.name}: the exported model has no place for {name}; please report the recipe")
+        kept[name].CopyFrom(numpy_helper.from_array(value.astype(np.float32), name))
+    with write_whole(model) as partial:
+        onnx.save(content, partial)
+
+
+def check_agreement(trained: NDArray[np.float32], exported: NDArray[np.float32], model: Path) -> None:
+    """Raise :class:`CobnutError` where the exported model's scores are not those of the trained one."""
     difference = float(np.max(np.abs(trained - exported) / np.maximum(np.abs(trained), 1e-12)))
     if not difference < TOLERANCE:
         raise CobnutError(
             f"{model.name}: the exported model's scores differ from the trained one's by {difference:.1e} of their "
             f"value (allowed {TOLERANCE:.0e}); nothing was written, please report the recipe"
         )
+
+
+def _prove(detector: "nn.Module", example: NDArray[np.uint8], model: Path) -> None:
+    import torch
+
+    with torch.inference_mode():
+        trained = detector(torch.from_numpy(np.array(example)))[1].numpy()
+    check_agreement(trained, Session(model).run(example)[1], model)

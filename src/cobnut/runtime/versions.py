@@ -43,13 +43,14 @@ def calibrate(
     ``changes`` are laid over the bundle's own options of calibration, whose automatic alpha is settled anew. With
     ``by_cost`` half of the images choose alpha, and only the others calibrate; those that chose, labelled defects too,
     count as validation images of this version.
-    The model stays as it is. Raises :class:`CobnutError`, with nothing changed, when an option is wrong, an image
-    trained or chose anything or cannot be read, or when they are too few for the promise.
+    The model stays as it is; one of folds has seen none of these images and is calibrated like any other. Raises
+    :class:`CobnutError`, with nothing changed, when an option is wrong, an image trained or chose anything or cannot be
+    read, or when they are too few for the promise.
     """
     inspector = Inspector(bundle)
     manifest = inspector.manifest
     asked = {"alpha": "auto"} if manifest.asked.get("alpha") == "auto" else {}
-    wanted = check_options(manifest.recipe.calibration, {**asked, **(changes or {})})
+    wanted = check_options(manifest.recipe.calibration, {"folds": 0, **asked, **(changes or {})})
     first = _first(bundle, manifest)
     choosing, calibrating = _unseen(first, images, inspector.region, is_parted=by_cost is not None)
     if by_cost is not None:

@@ -62,12 +62,15 @@ class LogWatch:
 
     def __init__(self, manifest: Manifest, level: float, defect_rate: float) -> None:
         self.manifest, self.level, self.defect_rate = manifest, level, defect_rate
-        scores, options = manifest.calibration_scores, manifest.recipe.calibration
+        options = manifest.recipe.calibration
+        # What folds count of their own images is no score of parts to come: then parts are set against each other only.
+        scores = [] if options.folds else manifest.calibration_scores
         self._drift = DriftWatch.beside(scores, manifest.threshold, manifest.recipe.seed)
         self._rejections: RejectionWatch | None = None
         self.limit: float | None = None
         if options.method == "conformal" and isinstance(options.alpha, float):
-            self.limit = most_rejected(len(scores), options.alpha, options.confidence, level / 2, defect_rate)
+            images, promised = len(manifest.calibration_scores), (options.alpha, options.confidence)
+            self.limit = most_rejected(images, *promised, level / 2, defect_rate, options.folds)
             self._rejections = RejectionWatch(self.limit)
         self.drift, self.rejections = Evidence(alarm_at(level)), Evidence(alarm_at(level / 2))
         self.judged, self.rejected, self.is_rising = 0, 0, self._drift.is_rising

@@ -16,7 +16,7 @@ from cobnut.models.weights import find_weights, identify_weights
 from cobnut.options import FeatureOptions, TransferOptions
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.records import Sample
-from cobnut.training.train import check_recipe
+from cobnut.training.checks import check_recipe
 
 OUTCOME, FAILURE = "figures.json", "failure.json"
 

@@ -26,9 +26,10 @@ from cobnut.study.claims import Claim, claim
 from cobnut.study.ledger import Ledger, quiet
 from cobnut.study.rows import read_rows
 from cobnut.study.space import Space, lay
+from cobnut.training.checks import check_recipe
 from cobnut.training.choose import Proof, detector_maps, prove, spoil
 from cobnut.training.run import run_folder
-from cobnut.training.train import Listeners, check_recipe, train
+from cobnut.training.train import Listeners, train
 
 LOOKS = 10  # times at which the shortest training is compared with the others
 NEVER_PRUNED = 5  # trials that must have ended before one is compared with them
@@ -73,6 +74,11 @@ def build_task(samples: Sequence[Sample], recipe: Recipe, space: Space) -> Task:
     Raises :class:`RecipeError` when the recipe, or one of the choices of the space, cannot be built.
     """
     check_recipe(recipe)
+    if recipe.calibration.folds:
+        raise RecipeError(
+            f"calibration.folds = {recipe.calibration.folds}: a search judges by images that only validate; search "
+            "without, and train what it finds with --folds"
+        )
     for key, value in space.choices():
         check_recipe(lay(recipe, {key: value}, f"{recipe.name} with {key}"))
     share = test_share(samples, recipe.split)

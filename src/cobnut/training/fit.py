@@ -90,7 +90,7 @@ def fit(
     if isinstance(network, HalfFrozen) and keeps_features and (is_feature or not has_fitted):
         features = _features(network, heard, train, validation)
     if has_fitted:
-        record.load_state_dict(_load(folder / FITTED))
+        record.load_state_dict(load_checkpoint(folder / FITTED))
     else:
         training = ImageBatches(train, build_preparation(recipe, is_training=True), *features[:1])
         validating = ImageBatches(validation, build_preparation(recipe, is_training=False), *features[1:])
@@ -152,7 +152,7 @@ def _run(
     """The epochs themselves, from the start or from the way back."""
     options, way_back = module.options, folder / WAY_BACK
     if way_back.exists():
-        _load(way_back)
+        load_checkpoint(way_back)
     with _quiet(), _deterministic():
         trainer = Trainer(
             max_epochs=options.epochs,
@@ -191,7 +191,7 @@ def _precision(options: TrainingOptions) -> Literal["32-true", "bf16-mixed"]:
     return "bf16-mixed" if is_wanted else "32-true"
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of ours; raises :class:`CobnutError` when it is damaged."""
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

@@ -16,6 +16,9 @@ from cobnut.records import Split
 from cobnut.runtime.bundle import is_bundle
 from cobnut.training.fit import FITTED, WAY_BACK
 
+# Keeps what is done of a fold.
+FOLD_DONE = "detector.ckpt"
+
 
 def run_folder(out: Path) -> Path:
     """Where the training of the bundle ``out`` runs."""
@@ -61,7 +64,7 @@ class Run:
             return cls(folder, begun_with, is_finished and is_bundle(out))
         if folder.exists() and not note:
             raise CobnutError(f"{folder}: exists and is not the folder of a training; choose another --out")
-        if is_same and not is_finished and any((folder / name).exists() for name in (WAY_BACK, FITTED)):
+        if is_same and not is_finished and any(_checkpoints(folder)):
             raise CobnutError(
                 f"{folder}: holds this very training, interrupted; go on with --resume, or remove it to start anew"
             )
@@ -74,8 +77,8 @@ class Run:
     def finish(self) -> None:
         """Note the end, and remove the checkpoints."""
         self._write_note(is_finished=True)
-        for name in (WAY_BACK, FITTED):
-            (self.folder / name).unlink(missing_ok=True)
+        for path in _checkpoints(self.folder):
+            path.unlink()
 
     def _write_note(self, is_finished: bool) -> None:
         with write_whole(self.folder / RUN_NOTE) as partial:
@@ -85,6 +88,11 @@ class Run:
 def was_begun_with(out: Path, recipe: Recipe) -> bool:
     """Whether the run beside the bundle ``out`` is there and was begun with ``recipe``."""
     return bool(_read_note(run_folder(out)).get("recipe") == recipe.model_dump(mode="json"))
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """All that there is to go on with, of a single training or of folds."""
+    return [path for name in (WAY_BACK, FITTED, FOLD_DONE) for path in folder.rglob(name)]
 
 
 def _read_note(folder: Path) -> dict[str, Any]:
