@@ -208,6 +208,30 @@ def test_it_is_told_what_is_proved_of_folds_and_no_more(made: tuple[Path, Manife
     assert "each fold's detector chose" in choice_text(manifest)
 
 
+def test_the_program_tells_which_fold_it_is_at_and_the_whole_way_works(
+    run: Callable[..., Run], parts: Path, tmp_path: Path
+) -> None:
+    out, settings = tmp_path / "a.cobnut", [word for setting in TINY for word in ("--set", setting)]
+    done = run("train", parts, "--out", out, "--recipe", "cae", *settings, "--folds", "2", "--logger", "none")
+    assert done.code == 0, done.err
+    assert [line for line in done.err.splitlines() if line.startswith("fold")] == ["fold 1 of 2", "fold 2 of 2"]
+    assert "defective when odder than that many left-out images to the 2 detectors" in done.out
+    assert "in the first of 2 folds" in done.out
+    log = tmp_path / "line.jsonl"
+    commands = [
+        ["evaluate", out, parts, "--report", tmp_path / "a.html"],
+        ["inspect", out, parts / "test", "--log", log],
+        ["drift", out, log],
+        ["replay", out, out, log],
+    ]
+    for words in commands:
+        done = run(*words)
+        assert done.code in (0, 3), done.err
+    assert "as long as they are like the good images of the 2 folds" in (tmp_path / "a.html").read_text(
+        encoding="utf-8"
+    )
+
+
 def test_a_log_is_watched_against_itself_and_rejections_against_what_is_proved(made: tuple[Path, Manifest]) -> None:
     watch = LogWatch(made[1], 0.01, 0.0)
     size = len(made[1].calibration_scores) // FOLDS
