@@ -220,7 +220,7 @@ USAGE: list[tuple[list[str], str]] = [
     (["train", "parts", "--out", "x", "--epochs", "3"], "No such option"),
     (
         ["train", "parts", "--out", "x", "--epochs", "3"],
-        "valid are --out, --recipe, --effort, --good, --defective, --set",
+        "valid are --out, --recipe, --effort, --good, --defective, --inspect-only",
     ),
     (["train", "parts", "--out", "x", "--seed", "-1"], "Invalid value for '--seed'"),
     (["study", "parts"], "Missing option '--out'"),

@@ -264,5 +264,5 @@ def test_defects_that_have_chosen_are_no_test(
 ) -> None:
     calibrate(copy, fresh, by_cost=by_cost(copy, faulty, fresh))
     with pytest.raises(DataError, match="has seen this test image while it was made .8 such"):
-        evaluation.test_samples(samples, read_manifest(copy), allow_leaks=False)
-    assert len(evaluation.test_samples(samples, read_manifest(copy, 1), allow_leaks=False)[0]) > 8
+        evaluation.test_samples(samples, Inspector(copy), allow_leaks=False)
+    assert len(evaluation.test_samples(samples, Inspector(copy, version=1), allow_leaks=False)[0]) > 8

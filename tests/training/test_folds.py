@@ -152,7 +152,7 @@ def test_images_whose_sizes_would_choose_another_size_in_another_fold_are_refuse
     paths = [write_image(f"{n}.png", np.zeros((128 + 64 * (n % 2),) * 2, np.uint8)) for n in range(30)]
     images = random.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
     asked = recipe.model_copy(update={"image": recipe.image.model_copy(update={"follow": True, "size": 512})})
-    with pytest.raises(DataError, match=r"the good images differ in size.*set image.follow=false and image.size=32"):
+    with pytest.raises(DataError, match=r"the good images differ in size.*set image.follow=false, image.size=32 and image.aspect=1"):
         make_folds(asked, recipe, images, paths, tmp_path, lambda *_: pytest.fail("trains"), lambda *_: None)
 
 

@@ -278,7 +278,7 @@ def test_resuming_a_finished_training_leaves_it_as_it_is(
     out = tmp_path / "a.cobnut"
     first = train(samples, tiny_recipe, out)
     assert train(samples, tiny_recipe, out, resume=True).created == first.created
-    with pytest.raises(CobnutError, match="was begun with another recipe or other images"):
+    with pytest.raises(CobnutError, match="was begun with another recipe, region or images"):
         train(samples, tiny_recipe.model_copy(update={"seed": 9}), out, resume=True)
 
 
@@ -287,7 +287,7 @@ def interrupted(samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path, monk
     """Where the bundle of a training would stand that was interrupted after its last epoch."""
     out = tmp_path / "a.cobnut"
     with monkeypatch.context() as patch:
-        patch.setattr("cobnut.training.train.choose", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("cobnut.training.train.choose", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train(samples, tiny_recipe, out)
     return out

@@ -35,11 +35,11 @@ def follow(image: ImageOptions, shapes: Shapes, grain: int, takes_aspect: bool) 
     """The options with the size and, if wanted, the aspect that the photographs give; no larger than ``image.size``.
 
     The size is the median of the geometric means of their sides, in steps of 64, 128 at least: more pixels would show
-    nothing new. Where a smallest defect is told, it is :func:`size_for` it, also above their own.
+    nothing new. Where lying and standing ones become squares, it is that of their shorter sides. Where a smallest defect is told, it is :func:`size_for` it, also above their own.
     """
     if takes_aspect and image.aspect == 1:
         image = image.model_copy(update={"aspect": usual_aspect(shapes)})
-    size = size_for(image, shapes, grain) if image.smallest_defect else _usual_size(shapes)
+    size = size_for(image, shapes, grain) if image.smallest_defect else _usual_size(shapes, is_mixed=takes_aspect and image.aspect == 1)
     return image.model_copy(update={"size": min(image.size, size), "follow": False})
 
 
@@ -73,6 +73,6 @@ def finest_defect(image: ImageOptions, shapes: Shapes, grain: int) -> float:
     return grain * factors[len(factors) // 2]
 
 
-def _usual_size(shapes: Shapes) -> int:
-    sides = sorted(math.isqrt(height * width) for height, width in shapes)
+def _usual_size(shapes: Shapes, is_mixed: bool) -> int:
+    sides = sorted(min(shape) if is_mixed else math.isqrt(shape[0] * shape[1]) for shape in shapes)
     return max(LEAST, sides[len(sides) // 2] // STEP * STEP)
