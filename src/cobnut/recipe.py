@@ -146,9 +146,7 @@ def check_options(group: G, update: dict[str, Any]) -> G:
         return type(group).model_validate({**group.model_dump(), **update})
     except ValidationError as error:
         fault = error.errors()[0]
-        raise RecipeError(
-            f"{fault['loc'][0]} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
-        ) from None
+        raise RecipeError(f"{fault['loc'][0]} = {fault['input']!r}: {_plain(fault['msg'])}") from None
 
 
 def option_rows(network: str = "dense") -> Iterator[tuple[str, Any, str]]:
@@ -235,4 +233,10 @@ def _first_fault(error: ValidationError, options: dict[str, Any]) -> str:
     # pydantic's place goes on into the alternatives of a type; the option is the part of it that we know
     key = max((key for key in known if f"{place}.".startswith(f"{key}.")), key=len, default=place)
     value = "" if fault["type"] == "missing" else f" = {fault['input']!r}"
-    return f"{key}{value}: {fault['msg'][0].lower()}{fault['msg'][1:]} ({known.get(key, 'a group of options')})"
+    return f"{key}{value}: {_plain(fault['msg'])} ({known.get(key, 'a group of options')})"
+
+
+def _plain(message: str) -> str:
+    """pydantic's message without its own words around ours."""
+    message = message.removeprefix("Value error, ")
+    return f"{message[0].lower()}{message[1:]}"

@@ -39,7 +39,7 @@ def test_a_polygon_is_filled(photographs: list[Path]) -> None:
 
 
 def test_several_polygons_add_up_and_ignored_ones_are_taken_off(photographs: list[Path]) -> None:
-    both = region_of(photographs, "0,0 9,0 9,9 0,9; 20,20 29,20 29,29 20,29")
+    both = region_of(photographs, "0,0 9,0 9,9 0,9; 20,20 29,20 29,29 20,29;")
     assert both.sum() == 200
     assert region_of(photographs, "0,0 59,0 59,39 0,39", "0,0 29,0 29,39 0,39").sum() == 30 * 40
 
@@ -59,6 +59,9 @@ def test_a_mask_is_bright_where_it_holds(photographs: list[Path], write_image: C
         ("10,5 50,5", "is no polygon; write three points or more"),
         ("10,5 50 10,35", "is no polygon"),
         ("nothing.png", "no such mask image, and no polygon"),
+        ("a" * 300, "no such mask image, and no polygon"),
+        ("5,5 5,5 5,5", "encloses nothing"),
+        ("0,0 30,30 15,15", "encloses nothing"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(photographs: list[Path], drawn: str, words: str) -> None:

@@ -233,6 +233,8 @@ def test_images_that_chose_an_alpha_may_calibrate_for_another(
     with pytest.raises(DataError, match="has learned or chosen by this image"):
         calibrate(copy, [s.path for s in samples if s.split == "train"], by_cost=by_cost(copy, faulty, fresh))
     assert read_manifest(copy) == second
+    asked = read_manifest(copy, 1).asked["alpha"]
+    assert calibrate(copy, fresh).asked["alpha"] == asked  # and no alpha is handed on that they have chosen
     third = calibrate(copy, fresh, PROMISED)
     assert set(third.fingerprint["calibration"]) == {hash_file(path) for path in fresh}
     assert third.fingerprint["validation"] == read_manifest(copy, 1).fingerprint["validation"]

@@ -152,7 +152,9 @@ def test_images_whose_sizes_would_choose_another_size_in_another_fold_are_refuse
     paths = [write_image(f"{n}.png", np.zeros((128 + 64 * (n % 2),) * 2, np.uint8)) for n in range(30)]
     images = random.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
     asked = recipe.model_copy(update={"image": recipe.image.model_copy(update={"follow": True, "size": 512})})
-    with pytest.raises(DataError, match=r"the good images differ in size.*set image.follow=false, image.size=32 and image.aspect=1"):
+    with pytest.raises(
+        DataError, match=r"the good images differ in size.*set image.follow=false, image.size=32 and image.aspect=1"
+    ):
         make_folds(asked, recipe, images, paths, tmp_path, lambda *_: pytest.fail("trains"), lambda *_: None)
 
 
@@ -240,7 +242,9 @@ def test_a_log_is_watched_against_itself_and_rejections_against_what_is_proved(m
 
 
 def test_a_search_does_not_go_over_folds(samples: list[Sample], recipe: Recipe) -> None:
-    with pytest.raises(RecipeError, match=r"calibration.folds = 3: a search judges by images that only validate"):
+    with pytest.raises(
+        RecipeError, match=r"calibration.folds = 3: a search chooses by good images, which then may not calibrate"
+    ):
         build_task(samples, recipe, None)  # type: ignore[arg-type]
 
 

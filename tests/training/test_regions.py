@@ -149,3 +149,13 @@ def test_the_command_line_takes_mask_and_polygon(run: Callable[..., Run], parts:
     wrong = run("train", parts, "--out", tmp_path / "b.cobnut", "--ignore", "0,0 99,0 99,99")
     assert (wrong.code, wrong.err.count("\n")) == (2, 1)
     assert "point 99,0 lies outside the photographs, which are 64 × 64 pixels" in wrong.err
+
+
+def test_what_lies_outside_changes_nothing_with_folds_either(samples: list[Sample], tmp_path: Path) -> None:
+    recipe = read_recipe("cae", [*TINY, RIGHT, "calibration.method=conformal", "calibration.folds=2"])
+    train(samples, recipe, tmp_path / "a.cobnut", loggers=())
+    inspector = Inspector(tmp_path / "a.cobnut")
+    verdict, outside = inspector.inspect(samples[0].path), inspector.inspect(changed(samples[0], np.s_[:28]))
+    assert outside.score == verdict.score
+    np.testing.assert_array_equal(outside.anomaly_map, verdict.anomaly_map)
+    assert not verdict.anomaly_map[:, :16].any()

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 
-from cobnut.errors import CobnutError, RecipeError
+from cobnut.errors import CobnutError, DataError, RecipeError
+from cobnut.files import hash_file
 from cobnut.options import DenseOptions, TrainingOptions
 from cobnut.recipe import Recipe, read_recipe
-from cobnut.records import Sample
+from cobnut.records import Sample, Split
 from cobnut.runtime.bundle import Epoch, read_manifest
 from cobnut.training.checks import check_recipe
 from cobnut.training.run import run_folder
-from cobnut.training.train import Listeners, train
+from cobnut.training.train import Listeners, train, without_copies
 from program import TINY
 
 pytestmark = pytest.mark.slow
@@ -320,3 +322,32 @@ def test_what_is_not_a_bundle_is_never_overwritten(samples: list[Sample], tiny_r
         with pytest.raises(CobnutError, match="exists and is not just a bundle"):
             train(samples, tiny_recipe, out)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_same_photograph_in_another_file_does_not_calibrate(
+    samples: list[Sample], tiny_recipe: Recipe, bundle: Path, tmp_path: Path
+) -> None:
+    paths = {hash_file(sample.path): sample.path for sample in samples}
+    copies = []
+    for number, content in enumerate(read_manifest(bundle).fingerprint["train"][:6]):
+        copy = tmp_path / f"{number}.bmp"
+        Image.open(paths[content]).convert("RGB").save(copy)
+        copies.append(Sample(copy, "train", "good", "good", None))
+    split = tiny_recipe.split.model_copy(update={"calibration": 0.4})
+    recipe = tiny_recipe.model_copy(update={"split": split})
+    manifest = train([*samples, *copies], recipe, tmp_path / "copies.cobnut", loggers=())
+    calibrating = set(manifest.seen["calibration"])
+    assert not calibrating & {*manifest.seen["train"], *manifest.seen["validation"]}
+    assert len(manifest.fingerprint["calibration"]) == len(manifest.calibration_scores) == len(calibrating)
+
+
+def test_of_calibration_images_only_those_are_kept_that_stand_nowhere_else() -> None:
+    different = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), dtype=np.uint8)
+    images: dict[Split, np.ndarray] = {
+        "train": different[:3],
+        "validation": different[3:5],
+        "calibration": different[[1, 5, 6, 4, 6, 7]],
+    }
+    assert without_copies(images) == [1, 2, 5]
+    with pytest.raises(DataError, match="1 good images for calibration are no copies of others, and 3 are needed"):
+        without_copies({**images, "calibration": different[[1, 5, 5]]})

@@ -8,6 +8,7 @@ Ramdas & Tibshirani 2021). That its level is kept is not proved; two bounds are,
 
 from cobnut.calibration.conformal import beta_promise, images_needed, round_up
 from cobnut.errors import CobnutError
+from cobnut.options import MOST_FOLDS
 
 
 def cross_promise(images: int, folds: int, above: int) -> float:
@@ -59,7 +60,7 @@ def cross_shortfall(images: int, folds: int, alpha: float) -> str:
     """Why so few images in so many folds cannot bear the promise, and what to do."""
     enough = images_needed(alpha)
     needed = enough if folds >= enough else folds * enough
-    other = [f"--folds {count}" for count in (images // enough, enough) if 2 <= count <= images]
+    other = [f"--folds {count}" for count in (images // enough, enough) if 2 <= count <= min(images, MOST_FOLDS)]
     least = round_up(least_cross_promise(images, folds))
     return (
         f"alpha {alpha:g} with {folds} folds needs {max(needed, folds)} good images; you have {images}, and the least "

@@ -1,5 +1,6 @@
 """The options that several commands share, each with its one help text."""
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -137,10 +138,10 @@ DEFAULT_RECIPE = "feature"
 
 
 def promise(alpha: float | None, confidence: float | None, folds: int | None = None) -> dict[str, str | float]:
-    """``--alpha``, ``--confidence`` and ``--folds`` as options of calibration, which then decides by promise."""
-    given = {"alpha": alpha, "confidence": confidence, "folds": folds or None}
+    """``--alpha``, ``--confidence`` and ``--folds`` as options of calibration; the first two decide by promise."""
+    given = {"alpha": alpha, "confidence": confidence, "folds": folds}
     changes: dict[str, str | float] = {name: value for name, value in given.items() if value is not None}
-    return {"method": "conformal", **changes} if changes else {}
+    return {"method": "conformal", **changes} if {"alpha", "confidence"} & set(changes) else changes
 
 
 def as_settings(
@@ -152,7 +153,11 @@ def as_settings(
     """What these options say, as ``key=value`` of a recipe."""
     told = {f"calibration.{name}": value for name, value in promised.items()}
     others = {"region.inspect": inspect_only, "region.ignore": ignore, "image.smallest_defect": smallest_defect}
-    return [f"{key}={value}" for key, value in {**told, **others}.items() if value is not None]
+    return [
+        f"{key}={json.dumps(value, ensure_ascii=False)}"
+        for key, value in {**told, **others}.items()
+        if value is not None
+    ]
 
 
 def open_inspector(place: Path) -> "Inspector":

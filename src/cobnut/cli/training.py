@@ -67,6 +67,7 @@ def train(
 
     options.use_weights(weights)
     told = (
+        *(("calibration.method=conformal",) if folds else ()),  # of the study's recipes too, unless --set says no
         *(settings or ()),
         *options.as_settings(options.promise(alpha, confidence, folds), inspect_only, ignore, smallest_defect),
     )

@@ -35,7 +35,8 @@ def read_region(options: RegionOptions, paths: Sequence[Path]) -> Region | None:
         region &= ~_drawn("region.ignore", options.ignore, shape)
     if not region.any():
         raise DataError(
-            f"{options.told()}: leaves nothing to inspect; a mask is bright, a polygon is filled, where it holds"
+            f"{options.told()}: leaves nothing to inspect; draw a larger part, or ignore less (a mask is bright "
+            "where it holds)"
         )
     return region
 
@@ -66,7 +67,7 @@ def _drawn(option: str, value: str, shape: tuple[int, int]) -> Region:
     if _POLYGONS.fullmatch(value):
         return _filled(option, value, shape)
     path = Path(value)
-    if not path.is_file():
+    if len(path.name) > 255 or not path.is_file():
         raise DataError(
             f"{option} = {value}: no such mask image, and no polygon; a polygon is written as x,y x,y x,y in pixels, "
             "several with semicolons between them"
@@ -85,7 +86,7 @@ def _drawn(option: str, value: str, shape: tuple[int, int]) -> Region:
 def _filled(option: str, value: str, shape: tuple[int, int]) -> Region:
     height, width = shape
     canvas = Image.new("1", (width, height))
-    for text in value.split(";"):
+    for text in filter(str.strip, value.split(";")):
         points = _points(option, text)
         outside = [(x, y) for x, y in points if not (0 <= x <= width and 0 <= y <= height)]
         if outside:
@@ -93,8 +94,16 @@ def _filled(option: str, value: str, shape: tuple[int, int]) -> Region:
             raise DataError(
                 f"{option}: point {x:g},{y:g} lies outside the photographs, which are {_size(shape)} pixels"
             )
+        if _area(points) < 1:
+            raise DataError(f"{option} = {text.strip()}: encloses nothing; name its corners one after the other")
         ImageDraw.Draw(canvas).polygon(points, fill=1)
     return np.asarray(canvas, dtype=bool)
+
+
+def _area(points: list[tuple[float, float]]) -> float:
+    """Of a polygon, by the shoelace formula, in pixels."""
+    around = zip(points, points[1:] + points[:1], strict=True)
+    return abs(sum(x * after_y - after_x * y for (x, y), (after_x, after_y) in around)) / 2
 
 
 def _points(option: str, text: str) -> list[tuple[float, float]]:

@@ -35,11 +35,16 @@ def follow(image: ImageOptions, shapes: Shapes, grain: int, takes_aspect: bool) 
     """The options with the size and, if wanted, the aspect that the photographs give; no larger than ``image.size``.
 
     The size is the median of the geometric means of their sides, in steps of 64, 128 at least: more pixels would show
-    nothing new. Where lying and standing ones become squares, it is that of their shorter sides. Where a smallest defect is told, it is :func:`size_for` it, also above their own.
+    nothing new. Where lying and standing ones become squares, it is that of their shorter sides. Where a smallest
+    defect is told, it is :func:`size_for` it, also above their own.
     """
     if takes_aspect and image.aspect == 1:
         image = image.model_copy(update={"aspect": usual_aspect(shapes)})
-    size = size_for(image, shapes, grain) if image.smallest_defect else _usual_size(shapes, is_mixed=takes_aspect and image.aspect == 1)
+    size = (
+        size_for(image, shapes, grain)
+        if image.smallest_defect
+        else _usual_size(shapes, is_mixed=takes_aspect and image.aspect == 1)
+    )
     return image.model_copy(update={"size": min(image.size, size), "follow": False})
 
 

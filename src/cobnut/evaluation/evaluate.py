@@ -200,12 +200,12 @@ def _judge(
             unreadable.append(str(answer))
         else:
             mask = _truth(sample, unreadable)
+            marked, drawn = (0, 0) if mask is None else (int(mask.sum()), mask.size)
             if mask is not None and inspector.region is not None:
                 if mask.any() and not (mask & inspector.region).any():
                     unreadable.append(f"{sample.path}: its defect lies where nothing is inspected")
                     continue
                 mask &= inspector.region
-            marked, drawn = (0, 0) if mask is None else (int(mask.sum()), mask.size)
             judged.append(Judged(sample, answer.score, answer.is_defective, marked, drawn))
             if mask is not None:
                 pixels.add(answer.anomaly_map, mask, sample.defect_type, inspector.region)

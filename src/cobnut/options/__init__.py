@@ -7,6 +7,7 @@ from cobnut.options.base import Auto, Options
 from cobnut.options.groups import (
     ASPECTS,
     LARGEST,
+    MOST_FOLDS,
     AugmentationOptions,
     CalibrationOptions,
     CorruptionOptions,
@@ -31,6 +32,7 @@ from cobnut.options.networks import (
 __all__ = [
     "ASPECTS",
     "LARGEST",
+    "MOST_FOLDS",
     "NETWORK_OPTIONS",
     "AugmentationOptions",
     "Auto",

@@ -10,6 +10,9 @@ from cobnut.options.base import Auto, Fraction, Options, Weight, Width, check_fo
 LARGEST = 2048
 ASPECTS = (0.125, 8.0)
 
+# Each is a detector of its own in the model.
+MOST_FOLDS = 100
+
 
 class ImageOptions(Options):
     """How a photograph becomes the array that the network sees."""
@@ -220,7 +223,7 @@ class CalibrationOptions(Options):
         description="conformal: hold alpha for this very calibration set, with this probability, not only on average; "
         "0: on average",
     )
-    folds: Annotated[int, Field(ge=0, le=100), AfterValidator(check_folds)] = Field(
+    folds: Annotated[int, Field(ge=0, le=MOST_FOLDS), AfterValidator(check_folds)] = Field(
         0,
         description="conformal: train so many detectors, each without its fold of the good images, so that every image "
         "trains and calibrates; for few images; 0: one detector, and images that only calibrate",

@@ -49,7 +49,8 @@ def calibrate(
     """
     inspector = Inspector(bundle)
     manifest = inspector.manifest
-    asked = {"alpha": "auto"} if manifest.asked.get("alpha") == "auto" else {}
+    # what was asked for, not what costs have chosen by some of these very images
+    asked = {"alpha": manifest.asked["alpha"]} if "alpha" in manifest.asked else {}
     wanted = check_options(manifest.recipe.calibration, {"folds": 0, **asked, **(changes or {})})
     first = _first(bundle, manifest)
     choosing, calibrating = _unseen(first, images, inspector.region, is_parted=by_cost is not None)
@@ -64,32 +65,42 @@ def calibrate(
         maps.append(_inspected(answer) if wanted.method == "percentile" else answer.anomaly_map.max(keepdims=True))
     settled = settle(wanted, len(scores))
     decision = decide(settled, np.stack(maps), np.array(scores, np.float32))
-    chose = [image.content for image in choosing] + list(by_cost.defective if by_cost is not None else ())
+    labelled = by_cost.defective if by_cost is not None else ()
     made = manifest.model_copy(
         update={
             "version": max([manifest.version, *versions(bundle)]) + 1,
             "calibrated": datetime.now(UTC).isoformat(timespec="seconds"),
-            "asked": {**manifest.asked, "alpha": wanted.alpha},
+            "asked": manifest.asked if by_cost is not None else {**manifest.asked, "alpha": wanted.alpha},
             "recipe": manifest.recipe.model_copy(update={"calibration": settled}),
             "threshold": decision.threshold,
             "level": decision.level,
             "calibration_scores": scores,
-            "fingerprint": {
-                **first.fingerprint,
-                "validation": [*first.fingerprint["validation"], *chose],
-                "calibration": sorted(image.content for image in calibrating),
-            },
-            "seen": {
-                **first.seen,
-                "validation": [*first.seen.get("validation", ()), *(image.pixels for image in choosing)],
-                "calibration": sorted(image.pixels for image in calibrating),
-            },
+            **_images_of(first, choosing, calibrating, labelled),
         }
     )
     _keep(bundle, manifest)
     _keep(bundle, made)
     write_record(made, bundle / MANIFEST)
     return made
+
+
+def _images_of(
+    first: Manifest, choosing: Sequence[_Photograph], calibrating: Sequence[_Photograph], labelled: Iterable[str]
+) -> dict[str, Any]:
+    """What the manifest says of the images: those of the training, and those that chose and calibrate now."""
+    chose = [*(image.content for image in choosing), *labelled]
+    return {
+        "fingerprint": {
+            **first.fingerprint,
+            "validation": [*first.fingerprint["validation"], *chose],
+            "calibration": sorted(image.content for image in calibrating),
+        },
+        "seen": {
+            **first.seen,
+            "validation": [*first.seen.get("validation", ()), *(image.pixels for image in choosing)],
+            "calibration": sorted(image.pixels for image in calibrating),
+        },
+    }
 
 
 def defective_scores(

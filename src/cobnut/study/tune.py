@@ -76,8 +76,8 @@ def build_task(samples: Sequence[Sample], recipe: Recipe, space: Space) -> Task:
     check_recipe(recipe)
     if recipe.calibration.folds:
         raise RecipeError(
-            f"calibration.folds = {recipe.calibration.folds}: a search judges by images that only validate; search "
-            "without, and train what it finds with --folds"
+            f"calibration.folds = {recipe.calibration.folds}: a search chooses by good images, which then may not "
+            "calibrate; search without folds, and promise by fresh images with cobnut calibrate"
         )
     for key, value in space.choices():
         check_recipe(lay(recipe, {key: value}, f"{recipe.name} with {key}"))

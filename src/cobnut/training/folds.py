@@ -27,6 +27,7 @@ from cobnut.recipe import Recipe
 from cobnut.records import Split
 from cobnut.runtime.bundle import Epoch
 from cobnut.runtime.export import OUTPUTS, check_agreement, fill, run_model, write_onnx
+from cobnut.training.checks import with_promise
 from cobnut.training.fit import load_checkpoint
 from cobnut.training.made import Images, Made, MakeOne, MapsAndScores, One, count_parameters
 from cobnut.training.run import FOLD_DONE
@@ -100,7 +101,7 @@ def make_folds(
     :class:`CobnutError` where too few images are left for the promise, or the size would not be the same in all folds.
     """
     pixels, first = np.unique([hash_pixels(image) for image in images], return_index=True)
-    check_promise(recipe.calibration, len(pixels))
+    recipe = with_promise(recipe.model_copy(update={"calibration": asked.calibration}), len(pixels))
     images, contents = images[first], [str(each) for each in pixels]
     folds = deal_folds(contents, recipe)
     if asked.image.follow:

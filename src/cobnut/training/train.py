@@ -98,7 +98,12 @@ def train(
     if recipe.calibration.folds:
         made = make_folds(asked, recipe, read("train"), parts["train"], run.folder, make, listeners.on_fold, inspected)
     else:
-        made = _make(recipe, {split: read(split) for split in MADE_WITH}, run.folder, make)
+        images = {split: read(split) for split in MADE_WITH}
+        kept = without_copies(images)
+        fingerprint["calibration"] = [fingerprint["calibration"][place] for place in kept]
+        images["calibration"] = images["calibration"][kept]
+        promised = recipe.model_copy(update={"calibration": asked.calibration})
+        made = _make(with_promise(promised, len(kept)), images, run.folder, make)
     listeners.on_stage("exporting and calibrating")
     manifest = write_bundle(out, asked, replace(made, finest=finest, region=region), fingerprint, started)
     run.finish()
@@ -144,6 +149,26 @@ def _make(recipe: Recipe, images: dict[Split, Images], folder: Path, make: MakeO
         seen={split: [hash_pixels(image) for image in kept] for split, kept in images.items()},
         export=export,
     )
+
+
+def without_copies(images: dict[Split, Images]) -> list[int]:
+    """The places of the calibration images whose pixels stand nowhere else; of copies among them the first.
+
+    The same photograph in another file would be judged by what has learned it. Raises :class:`DataError` when too few
+    are left.
+    """
+    seen = {hash_pixels(image) for split in ("train", "validation") for image in images[split]}
+    places = []
+    for place, image in enumerate(images["calibration"]):
+        if (pixels := hash_pixels(image)) not in seen:
+            seen.add(pixels)
+            places.append(place)
+    if len(places) < FEWEST_HELD_BACK:
+        raise DataError(
+            f"{len(places)} good images for calibration are no copies of others, and {FEWEST_HELD_BACK} are needed; "
+            "`cobnut audit` lists the copies: add other images"
+        )
+    return places
 
 
 def _choose(
@@ -193,6 +218,8 @@ def _deal(samples: Sequence[Sample], recipe: Recipe, hashes: dict[Path, str]) ->
     held_out = {sample.path for sample in samples if sample.split == "train"}
     parts: dict[Split, list[Path]] = {split: [] for split in get_args(Split)}
     fewest: dict[Split, int] = {"train": 4, "validation": FEWEST_HELD_BACK, "calibration": FEWEST_HELD_BACK}
+    if recipe.calibration.folds:  # which are dealt anew
+        fewest = {}
     for sample in sorted(dealt, key=lambda sample: hashes[sample.path]):
         if sample.split != "test" or sample.path in held_out:
             parts[sample.split].append(sample.path)
