@@ -39,7 +39,8 @@ def audit(
 ) -> None:
     """Find what would make figures flatter or promises fail: leaks, twins, wrong labels, odd photographs.
 
-    Nothing is changed. Exit code 0: nothing was found, 3: something to look at.
+    It looks at whole images, as squares, and counts calibration images as a training without folds has them. Nothing is
+    changed. Exit code 0: nothing was found, 3: something to look at.
 
     Example: cobnut audit photos/hazelnut --alpha 0.01 --report audit.html
     """

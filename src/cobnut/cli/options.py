@@ -63,7 +63,7 @@ Alpha = Annotated[
         "--alpha",
         metavar="SHARE",
         help="Promise that at most this share of good parts is rejected, on average: 0.01 is 1 %. Needs 1/SHARE − 1 "
-        "good calibration images.",
+        "good calibration images, more with --folds.",
         show_default="0.05, or what the images can promise",
     ),
 ]

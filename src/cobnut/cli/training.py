@@ -128,7 +128,8 @@ def run_training(
         def on_split(counts: "dict[Split, int]") -> None:
             nonlocal epochs
             epochs = recipe.training.epochs_for(counts["train"])
-            remark("good images: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
+            where = "good images of each fold: " if recipe.calibration.folds else "good images: "
+            remark(where + ", ".join(f"{count} {split}" for split, count in counts.items()))
             bar.update(task, total=counts["train"] + counts["validation"] + counts["calibration"])
 
         def on_fold(number: int, count: int) -> None:
