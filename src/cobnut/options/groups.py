@@ -55,7 +55,7 @@ class ImageOptions(Options):
         if self.aspect == 1:
             return self.size, self.size
         shorter = _in_steps(self.size / math.sqrt(max(self.aspect, 1 / self.aspect)))
-        longer = _in_steps(self.size**2 / shorter)
+        shorter, longer = sorted((shorter, _in_steps(self.size**2 / shorter)))  # rounding may turn near squares over
         return (shorter, longer) if self.aspect > 1 else (longer, shorter)
 
 
