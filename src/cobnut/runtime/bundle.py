@@ -1,8 +1,9 @@
 """A bundle: the folder that is deployed. Weights, model and manifest, proved by their hashes; never a pickle.
 
 ``manifest.json`` holds everything a verdict depends on, ``model.onnx`` runs anywhere, ``model.safetensors`` goes on
-training, and ``history/`` keeps the manifests of other calibrations. The manifest lists the SHA-256 of each file and
-closes with its own, so no accident changes it unseen.
+training, ``region.png`` says what is inspected where that is not everything, and ``history/`` keeps the manifests of
+other calibrations. The manifest lists the SHA-256 of each file and closes with its own, so no accident changes it
+unseen.
 """
 
 import hashlib
