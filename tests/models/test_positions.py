@@ -86,3 +86,13 @@ def test_the_grid_of_every_shape_keeps_many_positions(size: int, aspect: float) 
 def test_fewer_images_than_directions_are_no_fault() -> None:
     positions = learned(features(2, 8), directions=5)
     assert torch.isfinite(positions(features(1, 8, seed=3))).all()
+
+
+def test_a_position_sees_its_neighbours_too() -> None:
+    train = features(60, 8)
+    positions, plain = learned(train), train.mean(0, keepdim=True)
+    spiked = plain.clone()
+    spiked[:, :, 4, 4] += 50
+    raised = (positions(spiked) > positions(plain) + 1e-3)[0]
+    assert raised[3:6, 3:6].all()
+    assert raised.sum() == 9

@@ -71,3 +71,15 @@ def test_training_features_tell_how_prototypes_differ_where_few_were_held_out() 
     prototypes.learn_usual([flat((0, 0), 0.2)[:1, :, :1, :1]])
     near, far = (prototypes(flat(kind))[1].mean() for kind in ((0, 0), (10, 0)))
     assert far > 20 * near  # the squares of 1 and 0.1, and a little of the mean of both
+
+
+def test_nothing_is_learned_from_outside_a_region() -> None:
+    prototypes, inside = Prototypes(4, 2), torch.zeros(8, 8, dtype=torch.bool)
+    inside[:, 4:] = True
+    features = flat((1, 1), 0.1).repeat(1, 1, 1, 1).clone()
+    features[:, :, :, :2] = 100
+    prototypes.learn([features], 2, seed=0, inside=inside)
+    used = prototypes.centres[prototypes.centres.abs().amax(1) < 1000]
+    assert used.max() < 10
+    prototypes.learn_usual([features], inside)
+    assert prototypes.usual.max() < 1  # of features at 100 it would be thousands

@@ -1,11 +1,16 @@
 """What the autoencoder of features sees while it learns."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cobnut.training.feature_rebuilding import mirror, paste_blocks
+from cobnut.data.dataset import Batch
+from cobnut.models.feature import FeatureAutoencoder
+from cobnut.recipe import read_recipe
+from cobnut.training.feature_rebuilding import FeatureRebuilding, mirror, paste_blocks
+from cobnut.training.rebuilding import Rebuilding
 
 
 @given(most=st.integers(0, 6), side=st.integers(2, 12), seed=st.integers(0, 1000))
@@ -33,3 +38,28 @@ def test_mirrored_twice_the_same_way_is_as_before(seed: int) -> None:
     once = mirror(features)
     torch.manual_seed(seed)
     torch.testing.assert_close(mirror(once), features)
+
+
+@pytest.mark.parametrize(
+    ("step", "recipe", "network", "seen"),
+    [
+        (FeatureRebuilding, "feature", FeatureAutoencoder(6, 8, 2), torch.randn(2, 6, 8, 8)),
+        (Rebuilding, "cae", torch.nn.Conv2d(3, 3, 1), torch.randint(0, 256, (2, 8, 8, 3), dtype=torch.uint8)),
+    ],
+)
+def test_what_lies_outside_the_region_costs_nothing(
+    step: type[Rebuilding], recipe: str, network: torch.nn.Module, seen: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "log_dict", lambda *_, **__: None)
+    region = np.zeros((8, 8), bool)
+    region[:, 5:] = True
+    options = read_recipe(recipe)
+    wanted = seen if seen.dtype == torch.uint8 else torch.zeros(2, 8, 8, 3, dtype=torch.uint8)
+    batch = Batch(seen, wanted, torch.zeros(2, 8, 8, dtype=torch.bool))
+    losses = []
+    for told in (None, region, ~region):
+        module = step(network.eval(), options, options.training, told)
+        losses.append(module._log_losses("val", batch).item())
+    everywhere, inside, outside = losses
+    assert inside > 0
+    assert inside + outside == pytest.approx(everywhere, rel=1e-5)  # each place costs once, in its own part
