@@ -351,3 +351,10 @@ def test_of_calibration_images_only_those_are_kept_that_stand_nowhere_else() -> 
     assert without_copies(images) == [1, 2, 5]
     with pytest.raises(DataError, match="1 good images for calibration are no copies of others, and 3 are needed"):
         without_copies({**images, "calibration": different[[1, 5, 5]]})
+
+
+def test_a_promise_that_cannot_be_kept_leaves_no_folder_behind(samples: list[Sample], tmp_path: Path) -> None:
+    recipe = read_recipe("cae", [*TINY, "calibration.method=conformal", "calibration.alpha=0.001"])
+    with pytest.raises(CobnutError, match="alpha 0.001 needs 999 good calibration images"):
+        train(samples, recipe, tmp_path / "a.cobnut")
+    assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ from cobnut.data.region import Region
 from cobnut.data.seen import hash_pixels
 from cobnut.data.split import FEWEST_HELD_BACK
 from cobnut.data.working import at_working_size
-from cobnut.errors import DataError
+from cobnut.errors import CobnutError, DataError
 from cobnut.files import make_folder, write_whole
 from cobnut.models import build_detector, build_network
 from cobnut.models.cross import OUTPUTS as OF_FOLDS
@@ -194,8 +194,20 @@ def _export_folds(
         "usual_peak": (usual / unit)[None, :, :, None],
     }
     fill(model, told)
+    _check_count(model, example, scores)
     counted = np.arange(1, scores.size + 1, dtype=np.float32)
     return np.sort((peaks / usual * unit).ravel()).astype(np.float32)[:, None, None], counted
+
+
+def _check_count(model: Path, images: Images, left_out: NDArray[np.float32]) -> None:
+    """Hold that the finished model counts the ``left_out`` scores (folds, size) as its own fold scores say.
+
+    Raises :class:`CobnutError` when it does not.
+    """
+    score, by_fold = run_model(model, [images], ("score", OF_FOLDS[0]))
+    counts = (left_out[None] < by_fold[:, :, None]).sum(axis=(1, 2))
+    if (np.floor(score) != counts).any():
+        raise CobnutError(f"{model.name}: does not count its left-out images; nothing was written, report the recipe")
 
 
 def _weights_of_all(detectors: Sequence[Detector]) -> dict[str, torch.Tensor]:

@@ -80,10 +80,11 @@ def train(
         parts = pool(parts, hashes)
     fingerprint: dict[Split, list[str]] = {split: [hashes[path] for path in paths] for split, paths in parts.items()}
     region = read_region(recipe.region, [path for split in MADE_WITH for path in parts[split]])
+    promised = with_promise(recipe, len(parts["calibration"]))
     run, asked = Run.open(out, recipe, fingerprint, resume, region), recipe
     if run.is_finished:
         return read_manifest(out)
-    recipe, finest = at_working_size(with_promise(recipe, len(parts["calibration"])), parts["train"])
+    recipe, finest = at_working_size(promised, parts["train"])
     inspected = None if region is None else shrink_region(region, recipe.image.shape)
 
     def read(split: Split) -> Images:
@@ -102,8 +103,8 @@ def train(
         kept = without_copies(images)
         fingerprint["calibration"] = [fingerprint["calibration"][place] for place in kept]
         images["calibration"] = images["calibration"][kept]
-        promised = recipe.model_copy(update={"calibration": asked.calibration})
-        made = _make(with_promise(promised, len(kept)), images, run.folder, make)
+        again = recipe.model_copy(update={"calibration": asked.calibration})
+        made = _make(with_promise(again, len(kept)), images, run.folder, make)
     listeners.on_stage("exporting and calibrating")
     manifest = write_bundle(out, asked, replace(made, finest=finest, region=region), fingerprint, started)
     run.finish()
