@@ -20,6 +20,8 @@ from program import TINY, Run
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["COBNUT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    # else each bundle is measured anew with each engine
+    os.environ["COBNUT_ENGINE"] = "onnxruntime"
 
 
 @pytest.fixture(scope="session")

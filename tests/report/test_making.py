@@ -4,7 +4,16 @@ import pytest
 
 from cobnut.options import CalibrationOptions, ScoreOptions
 from cobnut.recipe import read_recipe
-from cobnut.report.making import choice_text, fact_rows, promise_text, reach_text, threshold_text, working_text
+from cobnut.report.making import (
+    agreement_text,
+    choice_text,
+    fact_rows,
+    promise_text,
+    reach_text,
+    threshold_text,
+    working_text,
+)
+from cobnut.runtime.agreement import Agreement
 from cobnut.runtime.bundle import Manifest
 
 
@@ -75,3 +84,10 @@ def test_what_was_chosen_is_named_and_what_was_fixed_is_not(promised: Manifest) 
         "75\u202f% of them are found",
     ):
         assert part in text
+
+
+def test_how_closely_the_deployed_model_agrees_is_told_where_it_is_known(manifest: Manifest) -> None:
+    told = agreement_text(manifest.model_copy(update={"agreement": Agreement(images=21, difference=2e-5)}))
+    assert told.startswith("decides 21 calibration images as the trained one does")
+    assert told.endswith("scores differ by at most 0.00200\u202f% of their spread")
+    assert not agreement_text(manifest.model_copy(update={"agreement": None}))

@@ -1,4 +1,4 @@
-"""The exported model answers as the trained one, for any batch, or is refused."""
+"""The exported model answers as the trained one, for any batch."""
 
 from pathlib import Path
 
@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from cobnut.errors import CobnutError
 from cobnut.losses import ERRORS
 from cobnut.models import build_network
 from cobnut.models.detector import Detector
 from cobnut.options import ScoreOptions
 from cobnut.recipe import Recipe
-from cobnut.runtime import export
 from cobnut.runtime.export import export_onnx
 from cobnut.runtime.session import Session
 
@@ -37,17 +35,3 @@ def test_map_score_and_reconstruction_agree_with_torch(
         np.testing.assert_allclose(answer[0], maps.numpy(), rtol=1e-3, atol=1e-6)
         np.testing.assert_allclose(answer[1], scores.numpy(), rtol=1e-3)
         assert abs(answer[2].astype(int) - rebuilt.numpy().astype(int)).max() <= 1
-
-
-def test_an_export_that_answers_otherwise_is_refused(
-    tmp_path: Path, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Elsewhere(Session):
-        def run(self, images: np.ndarray):
-            maps, scores, rebuilt = super().run(images)
-            return maps, scores * 1.01, rebuilt
-
-    monkeypatch.setattr(export, "Session", Elsewhere)
-    detector = Detector(build_network(tiny_recipe).eval(), ScoreOptions(), 0.0)
-    with pytest.raises(CobnutError, match="scores differ from the trained one's by 1.0e-02"):
-        export_onnx(detector, IMAGES, tmp_path / "model.onnx")

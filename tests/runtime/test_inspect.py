@@ -1,11 +1,13 @@
 """The inspector gives the same verdict for a file, an array, alone or in a batch."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import cobnut
 from cobnut.data.images import read_image
 from cobnut.data.photographs import brightness_and_sharpness
 from cobnut.errors import ImageError
@@ -48,6 +50,40 @@ def test_an_array_is_judged_as_its_file(inspector: Inspector, files: list[Path])
     alpha = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
     assert inspector.inspect(alpha).score == inspector.inspect(files[0]).score
     assert inspector.inspect(pixels[..., 0]).score > 0
+
+
+def test_a_list_of_anything_is_judged_one_by_one(inspector: Inspector, files: list[Path]) -> None:
+    with Image.open(files[1]) as image:
+        verdicts = inspector.inspect([files[0], str(files[0]), np.asarray(Image.open(files[0])), image, *files[2:12]])
+    assert [verdict.score for verdict in verdicts[:3]] == [pytest.approx(inspector.inspect(files[0]).score)] * 3
+    assert verdicts[3].score == pytest.approx(inspector.inspect(files[1]).score)
+    assert [v.score for v in verdicts[4:]] == pytest.approx([inspector.inspect(path).score for path in files[2:12]])
+    assert inspector.inspect([]) == []
+
+
+def test_an_image_in_memory_is_turned_as_its_file_is(inspector: Inspector, files: list[Path], tmp_path: Path) -> None:
+    with Image.open(files[0]) as image:
+        exif = image.getexif()
+        exif[0x0112] = 6
+        image.convert("RGB").save(tmp_path / "lying.jpg", exif=exif, quality=95)
+    with Image.open(tmp_path / "lying.jpg") as lying:
+        assert inspector.inspect(lying).score == pytest.approx(
+            inspector.inspect(tmp_path / "lying.jpg").score, rel=1e-6
+        )
+
+
+def test_threads_that_share_an_inspector_get_the_verdicts_of_one_alone(inspector: Inspector, files: list[Path]) -> None:
+    alone = [inspector.inspect(path).score for path in files]
+    with ThreadPoolExecutor(6) as pool:
+        together = [verdict.score for verdict in pool.map(inspector.inspect, files)]
+    assert together == pytest.approx(alone, rel=1e-6)
+
+
+def test_the_package_gives_what_a_program_on_the_line_needs() -> None:
+    assert cobnut.Inspector is Inspector
+    assert set(cobnut.__all__) <= {*dir(cobnut), *cobnut._PLACES}
+    with pytest.raises(AttributeError, match="has no attribute 'Inspecter'"):
+        cobnut.Inspecter  # noqa: B018
 
 
 def test_an_array_of_another_kind_is_refused(inspector: Inspector) -> None:

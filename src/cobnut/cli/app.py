@@ -9,7 +9,19 @@ from typing import Annotated, Any
 import typer
 
 import cobnut
-from cobnut.cli import auditing, calibrating, data, drifting, evaluating, inspecting, recipes, study, training, tuning
+from cobnut.cli import (
+    auditing,
+    calibrating,
+    data,
+    drifting,
+    evaluating,
+    exporting,
+    inspecting,
+    recipes,
+    study,
+    training,
+    tuning,
+)
 from cobnut.cli.terminal import complain
 from cobnut.errors import CobnutError
 
@@ -53,6 +65,7 @@ training.register(app)
 evaluating.register(app)
 inspecting.register(app)
 calibrating.register(app)
+exporting.register(app)
 drifting.register(app)
 study.register(app)
 tuning.register(app)

@@ -52,6 +52,8 @@ def inspect(
     log: Log = None,
     maps: Maps = None,
     defect_rate: options.DefectRate = 0.0,
+    engine: options.Engine = None,
+    threads: options.Threads = None,
 ) -> None:
     """Judge images: one row each, with score, threshold and decision.
 
@@ -70,7 +72,7 @@ def inspect(
     if out_file is not None and log is not None and out_file.absolute() == log.absolute():
         raise CobnutError(f"--out and --log both name {log}; give each its own file: --out is written anew each time")
     _refuse_among(images, maps)
-    inspector = options.open_inspector(bundle)
+    inspector = options.open_inspector(bundle, engine, threads)
     found = find_images(images)
     counts = Counter[bool | None]()
     with _row_writer(out_file) as write, _log_writer(log, inspector) as keep, progress("judging") as bar:

@@ -32,6 +32,20 @@ Bundle = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="The bundle that `cobnut train` wrote.", show_default=False)
 ]
 
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="What runs the model: onnxruntime, openvino, or auto, the fastest that is installed, measured once.",
+        show_default="$COBNUT_ENGINE, or auto",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads that run the model.", show_default="one for each core"),
+]
+
 Images = Annotated[
     list[Path], typer.Argument(metavar="IMAGE|DIR", help="Images, or folders of images.", show_default=False)
 ]
@@ -160,14 +174,14 @@ def as_settings(
     ]
 
 
-def open_inspector(place: Path) -> "Inspector":
+def open_inspector(place: Path, engine: str | None = "own", threads: int | None = None) -> "Inspector":
     """The inspector of a bundle, or of a version of it that is named BUNDLE@2."""
     from cobnut.runtime.inspect import Inspector
 
     name, at, version = str(place).rpartition("@")
     if at and version.isdigit() and not place.exists():
-        return Inspector(Path(name), version=int(version))
-    return Inspector(place)
+        return Inspector(Path(name), threads, int(version), engine)
+    return Inspector(place, threads, engine=engine)
 
 
 def use_weights(folder: Path | None) -> None:

@@ -162,7 +162,7 @@ def run_training(
 
 def _tell(manifest: "Manifest", bundle: Path) -> None:
     """What came of a training: the decision, its promise, and how it works."""
-    from cobnut.report.making import epochs_text, promise_text, working_text
+    from cobnut.report.making import agreement_text, epochs_text, promise_text, working_text
     from cobnut.runtime.bundle import REGION, read_bundle_region
 
     _remark_on_few(manifest)
@@ -175,6 +175,7 @@ def _tell(manifest: "Manifest", bundle: Path) -> None:
         out.print(f"inspects   {100 * region.mean():.0f} % of the image: {bundle / REGION}", markup=False)
     out.print(f"works      {working_text(manifest.recipe, manifest.finest_defect)}", markup=False)
     out.print(f"shows      the error «{manifest.recipe.score.error}»", markup=False)
+    out.print(f"deployed   {agreement_text(manifest)}", markup=False)
     out.print(f"took       {manifest.seconds:.0f} s, {epochs_text(manifest)}")
 
 

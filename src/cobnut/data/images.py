@@ -27,7 +27,20 @@ def read_image(source: Path | BinaryIO, options: ImageOptions) -> NDArray[np.uin
     :class:`ImageError` for anything that is not one whole image.
     """
     height, width = options.shape
-    image = _open(source, options, draft=(width, height))
+    image = _decode(source, "RGB" if options.mode == "rgb" else "L", draft=(width, height))
+    return _to_shape(_to_mode(image, options, _name(source)), options)
+
+
+def to_array(image: Image.Image, options: ImageOptions) -> NDArray[np.uint8]:
+    """Bring an image that is in memory to what :func:`read_image` makes of a file of the same pixels.
+
+    Raises :class:`ImageError` for pixels that it cannot tell the white of.
+    """
+    return _to_shape(_to_mode(ImageOps.exif_transpose(image), options, "image in memory"), options)
+
+
+def _to_shape(image: Image.Image, options: ImageOptions) -> NDArray[np.uint8]:
+    height, width = options.shape
     # Box-reduce by whole factors first, then antialias: several times faster on camera images, and the same everywhere.
     image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
     pixels = np.asarray(image, dtype=np.uint8)
@@ -36,7 +49,8 @@ def read_image(source: Path | BinaryIO, options: ImageOptions) -> NDArray[np.uin
 
 def read_full_image(source: Path | BinaryIO, options: ImageOptions, longest_side: int) -> NDArray[np.uint8]:
     """Decode like :func:`read_image` but keep the shape, shrunk until its longest side fits: uint8 (h, w, 3)."""
-    image = _open(source, options).convert("RGB")
+    image = _decode(source, "RGB" if options.mode == "rgb" else "L")
+    image = _to_mode(image, options, _name(source)).convert("RGB")
     image.thumbnail((longest_side, longest_side), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return np.asarray(image, dtype=np.uint8)
 
@@ -99,14 +113,12 @@ def image_facts(path: Path) -> ImageFacts:
     return ImageFacts(image.width, image.height, image.mode, bits)
 
 
-def _open(source: Path | BinaryIO, options: ImageOptions, draft: tuple[int, int] | None = None) -> Image.Image:
-    image = _decode(source, "RGB" if options.mode == "rgb" else "L", draft)
+def _to_mode(image: Image.Image, options: ImageOptions, name: str) -> Image.Image:
+    """Eight bits, no transparency, and the recipe's colours."""
     if image.mode in _SIXTEEN_BIT_MODES:
-        image = _to_eight_bits(image, options.bits, source)
+        image = _to_eight_bits(image, options.bits, name)
     elif image.mode == "F":
-        raise ImageError(
-            f"{_name(source)}: holds 32-bit floating-point pixels, whose white is unknown; save 8 or 16 bits"
-        )
+        raise ImageError(f"{name}: holds 32-bit floating-point pixels, whose white is unknown; save 8 or 16 bits")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, _TRANSPARENT_BECOMES)
@@ -147,13 +159,13 @@ def _is_lying(image: Image.Image) -> bool:
     return image.getexif().get(_EXIF_ORIENTATION, 1) in _LYING
 
 
-def _to_eight_bits(image: Image.Image, bits: int, source: Path | BinaryIO) -> Image.Image:
+def _to_eight_bits(image: Image.Image, bits: int, name: str) -> Image.Image:
     pixels = np.asarray(image).astype(np.int64)
     brightest = int(pixels.max(initial=0))
     if brightest > 65535 or int(pixels.min(initial=0)) < 0:
-        raise ImageError(f"{_name(source)}: holds 32-bit pixels up to {brightest}; save it with 8 or 16 bits")
+        raise ImageError(f"{name}: holds 32-bit pixels up to {brightest}; save it with 8 or 16 bits")
     if brightest >= 2**bits:
-        raise ImageError(f"{_name(source)}: brightest pixel {brightest} does not fit image.bits = {bits}; raise it")
+        raise ImageError(f"{name}: brightest pixel {brightest} does not fit image.bits = {bits}; raise it")
     return Image.fromarray((pixels >> (bits - 8)).astype(np.uint8))
 
 

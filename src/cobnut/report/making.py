@@ -170,7 +170,18 @@ def fact_rows(manifest: Manifest, ms_per_image: float, seconds: float) -> Iterat
     yield "Learned parameters", f"{manifest.parameters:,}"
     yield "Time for one image", f"{amount(ms_per_image)}{THIN}ms from file to verdict, where this was evaluated"
     yield "Time for this evaluation", duration(seconds)
+    if agreement_text(manifest):
+        yield "Deployed model", agreement_text(manifest)
     yield "Software", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+
+
+def agreement_text(manifest: Manifest) -> str:
+    """How closely the model that is deployed agrees with the one that was trained; empty where nobody has looked."""
+    agreement = manifest.agreement
+    if agreement is None:
+        return ""
+    differ = f"by at most {amount(100 * agreement.difference)}{THIN}% of their spread"
+    return f"decides {count(agreement.images, 'calibration image')} as the trained one does; scores differ {differ}"
 
 
 def epochs_text(manifest: Manifest) -> str:

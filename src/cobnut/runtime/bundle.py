@@ -19,13 +19,17 @@ from cobnut.errors import BundleError, CobnutError
 from cobnut.files import hash_file, write_whole
 from cobnut.recipe import Recipe
 from cobnut.records import Split
+from cobnut.runtime.agreement import Agreement
 
 FORMAT: Final = 3
 MANIFEST, MODEL, WEIGHTS = "manifest.json", "model.onnx", "model.safetensors"
+# The model in OpenVINO's own format, in place of model.onnx: what it computes, and with which numbers.
+OPENVINO, OPENVINO_NUMBERS = "model.xml", "model.bin"
 # What is inspected, bright on black, of the photographs' size; there is none where that is everything.
 REGION = "region.png"
 # Every calibration of a bundle is kept in this folder of it, as the manifest of that version.
 HISTORY = "history"
+_OURS = {MANIFEST, MODEL, OPENVINO, OPENVINO_NUMBERS, WEIGHTS, REGION, HISTORY}
 
 
 class Epoch(BaseModel):
@@ -69,6 +73,12 @@ class Manifest(BaseModel):
     threshold: float = Field(description="a score above it is defective")
     level: float = Field(
         description="what good maps exceed anywhere no more often than was promised for scores; of folds not proved"
+    )
+    form: Literal["float32", "float16", "int8", "openvino"] = Field(
+        default="float32", description="of the model; others come from `cobnut export`"
+    )
+    agreement: Agreement | None = Field(
+        default=None, description="of the exported model with the trained one; none in bundles of earlier versions"
     )
     choice: dict[str, float] | None = Field(description="how the automatic options were chosen, where they were")
     calibration_scores: list[float] = Field(description="scores of the good calibration images")
@@ -121,7 +131,7 @@ def read_manifest(bundle: Path, version: int | None = None) -> Manifest:
         raise BundleError(f"{path}: holds version {manifest.version}; fetch the bundle again from where it was made")
     for name, expected in manifest.files.items():
         _check_file(bundle, name, expected)
-    if MODEL not in manifest.files:
+    if not {MODEL, OPENVINO} & manifest.files.keys():
         raise BundleError(f"{bundle}: lists no {MODEL}; fetch the bundle again from where it was made")
     return manifest
 
@@ -129,6 +139,11 @@ def read_manifest(bundle: Path, version: int | None = None) -> Manifest:
 def read_bundle_region(bundle: Path, manifest: Manifest) -> Region | None:
     """What a checked bundle inspects of photographs, (h, w) of their size; ``None``: everything."""
     return read_mask(bundle / REGION) if REGION in manifest.files else None
+
+
+def model_of(manifest: Manifest) -> str:
+    """The name of the file that holds a bundle's model."""
+    return MODEL if MODEL in manifest.files else OPENVINO
 
 
 def version_path(bundle: Path, version: int) -> Path:
@@ -158,7 +173,7 @@ def is_bundle(path: Path) -> bool:
 
 def is_only_a_bundle(path: Path) -> bool:
     """Whether ``path`` holds a bundle of ours and nothing else, so that a new one may take its place."""
-    if not is_bundle(path) or {each.name for each in path.iterdir()} - {MANIFEST, MODEL, WEIGHTS, REGION, HISTORY}:
+    if not is_bundle(path) or {each.name for each in path.iterdir()} - _OURS:
         return False
     try:
         return {"format", "digest", "recipe"} <= _read_content(path / MANIFEST).keys()

@@ -3,43 +3,74 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from cobnut.calibration.conformal import p_values
-from cobnut.data.images import image_shape, read_image
+from cobnut.data.images import image_shape, read_image, to_array
 from cobnut.data.photographs import brightness_and_sharpness
 from cobnut.errors import ImageError
 from cobnut.records import Verdict
-from cobnut.runtime.bundle import MODEL, read_bundle_region, read_manifest
-from cobnut.runtime.session import Session
+from cobnut.runtime.agreement import spread_of
+from cobnut.runtime.bundle import model_of, read_bundle_region, read_manifest
+from cobnut.runtime.engines import open_session
+from cobnut.runtime.session import Engine
 
 BATCH = 8
 _DECODERS = 2
 _AHEAD = 4 * BATCH
+# What is judged: a file, an image of Pillow's, or pixels.
+AnyImage = Path | str | Image.Image | NDArray[np.uint8]
 
 
 class Inspector:
-    """A verified, loaded bundle that turns images into verdicts."""
+    """A verified, loaded bundle that turns images into verdicts; any number of threads may ask it at once."""
 
-    def __init__(self, bundle: Path | str, threads: int | None = None, version: int | None = None) -> None:
-        """Read and verify ``bundle``, or a ``version`` of it; raises :class:`BundleError` when it is not whole."""
+    def __init__(
+        self,
+        bundle: Path | str,
+        threads: int | None = None,
+        version: int | None = None,
+        engine: str | None = None,
+    ) -> None:
+        """Read, verify and warm up ``bundle``, or a ``version`` of it; :class:`BundleError` says why it is not whole.
+
+        ``engine`` is onnxruntime, openvino, own (the one that has calibrated the bundle) or auto (the fastest that is
+        installed); by default ``$COBNUT_ENGINE``, or auto. ``threads`` are those of the engine, by default one for each
+        core.
+        """
         bundle = Path(bundle)
         self.manifest = read_manifest(bundle, version)
         self.region = read_bundle_region(bundle, self.manifest)
         """What is inspected, bool (h, w) of the photographs' size; ``None``: everything."""
-        self._session = Session(bundle / MODEL, threads)
+        model, image = model_of(self.manifest), self.manifest.recipe.image
+        grey = np.full((1, *image.shape, image.channels), 128, np.uint8)
+        spread = spread_of(np.array(self.manifest.calibration_scores))
+        self._session = open_session(bundle / model, self.manifest.files[model], grey, spread, threads, engine)
 
-    def inspect(self, image: Path | str | NDArray[np.uint8]) -> Verdict:
-        """Judge one image: a file, or an array uint8 (h, w), (h, w, 3) or (h, w, 4). Raises :class:`ImageError`."""
-        if isinstance(image, np.ndarray):
-            return self._judge([self._read_array(image)])[0]
-        return self._judge([self._read_file(Path(image))])[0]
+    @property
+    def engine(self) -> Engine:
+        """The engine that judges."""
+        return self._session.engine
+
+    @overload  # a text is a path, though it is a sequence of texts as well
+    def inspect(self, image: AnyImage) -> Verdict: ...  # type: ignore[overload-overlap]
+    @overload
+    def inspect(self, image: Sequence[AnyImage]) -> list[Verdict]: ...
+    def inspect(self, image: AnyImage | Sequence[AnyImage]) -> Verdict | list[Verdict]:
+        """Judge one image or a list of them: files, images of Pillow's, or arrays uint8 (h, w), (h, w, 3) or (h, w, 4).
+
+        Raises :class:`ImageError` for the first that cannot be judged.
+        """
+        if isinstance(image, str | Path | np.ndarray | Image.Image):
+            return self._judge([self._read_any(image)])[0]
+        groups = (image[start : start + BATCH] for start in range(0, len(image), BATCH))
+        return [verdict for group in groups for verdict in self._judge([self._read_any(each) for each in group])]
 
     def inspect_files(self, paths: Iterable[Path]) -> Iterator[Verdict | ImageError]:
         """Judge files in their order, decoding ahead while the model runs; an unreadable one gives its error."""
@@ -98,11 +129,12 @@ class Inspector:
                 f"{width} × {height}; take it with the same setting, or train a bundle for this one"
             )
 
-    def _read_array(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
-            raise ImageError(f"array of {image.dtype} {image.shape}: give uint8 (h, w), (h, w, 3) or (h, w, 4)")
-        self._check_shape(image.shape[:2], "array")
-        encoded = BytesIO()
-        Image.fromarray(image).save(encoded, "BMP" if image.ndim == 2 or image.shape[2] == 3 else "PNG")
-        encoded.seek(0)
-        return read_image(encoded, self.manifest.recipe.image)
+    def _read_any(self, image: AnyImage) -> NDArray[np.uint8]:
+        if isinstance(image, str | Path):
+            return self._read_file(Path(image))
+        if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
+                raise ImageError(f"array of {image.dtype} {image.shape}: give uint8 (h, w), (h, w, 3) or (h, w, 4)")
+            image = Image.fromarray(image)
+        self._check_shape((image.height, image.width), "image in memory")
+        return to_array(image, self.manifest.recipe.image)

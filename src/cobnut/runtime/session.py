@@ -1,35 +1,103 @@
-"""The engine that runs a bundle's model: onnxruntime, threads bounded."""
+"""The engines that run a bundle's model: onnxruntime, or OpenVINO where it is installed; threads bounded."""
 
 import os
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cobnut.errors import BundleError
+from cobnut.errors import BundleError, CobnutError, require_extra
 
 Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8] | None]
+Engine = Literal["onnxruntime", "openvino"]
+ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
+# From images to the outputs of these names.
+_Run = Callable[[NDArray[np.uint8], Sequence[str]], list[NDArray[Any]]]
 _OUTPUTS = ("anomaly_map", "score", "reconstruction")
 
 
 class Session:
-    """A loaded ``model.onnx``: images uint8 (n, h, w, c) in; maps (n, h, w), scores (n,) and reconstructions out."""
+    """A loaded model: images uint8 (n, h, w, c) in; maps (n, h, w), scores (n,) and reconstructions out.
 
-    def __init__(self, model: Path, threads: int | None = None) -> None:
-        import onnxruntime
+    Any number of threads may run it at once.
+    """
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors share no public parent
-            raise BundleError(f"{model}: onnxruntime cannot load it ({' '.join(str(error).split())[:200]})") from None
-        self._outputs = [name for name in _OUTPUTS if name in {output.name for output in self._session.get_outputs()}]
-        if self._outputs[:2] != list(_OUTPUTS[:2]) or [i.name for i in self._session.get_inputs()] != ["images"]:
+    def __init__(self, model: Path, threads: int | None = None, engine: Engine = "onnxruntime") -> None:
+        """Load ``model`` into ``engine``, bounded to so many threads, by default all cores.
+
+        Raises :class:`BundleError` when it is no model of ours, and :class:`CobnutError` when the engine is missing.
+        """
+        self.engine = engine
+        self._run, inputs, outputs = _LOADERS[engine](model, threads or os.cpu_count() or 1)
+        self._outputs = [name for name in _OUTPUTS if name in outputs]
+        if self._outputs[:2] != list(_OUTPUTS[:2]) or list(inputs) != ["images"]:
             raise BundleError(f"{model}: does not take images and give anomaly_map and score; train the bundle again")
 
     def run(self, images: NDArray[np.uint8]) -> Answer:
         """Judge a batch; the reconstruction is ``None`` where the recipe does not rebuild pixels."""
-        maps, scores, *reconstruction = self._session.run(self._outputs, {"images": images})
+        maps, scores, *reconstruction = self._run(images, self._outputs)
         return maps, scores, reconstruction[0] if reconstruction else None
+
+
+def check_engine(name: str) -> Engine:
+    """The engine of this name; raises :class:`CobnutError` when there is none, or it is not installed."""
+    if name not in ENGINES:
+        raise CobnutError(f"engine {name!r}: there is none; valid are auto, {', '.join(ENGINES)}")
+    if name == "openvino":
+        require_extra("openvino", "openvino", "engine openvino")
+    return name
+
+
+def _load_onnxruntime(model: Path, threads: int) -> tuple[_Run, Sequence[str], Sequence[str]]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no public parent
+        raise BundleError(f"{model}: onnxruntime cannot load it ({_line(error)})") from None
+
+    def run(images: NDArray[np.uint8], outputs: Sequence[str]) -> list[NDArray[Any]]:
+        answers: list[NDArray[Any]] = session.run(list(outputs), {"images": images})
+        return answers
+
+    return run, [each.name for each in session.get_inputs()], [each.name for each in session.get_outputs()]
+
+
+def _load_openvino(model: Path, threads: int) -> tuple[_Run, Sequence[str], Sequence[str]]:
+    check_engine("openvino")
+    import openvino
+
+    core, each_thread = openvino.Core(), threading.local()
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",  # else newer processors compute in bfloat16, and other scores
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+    }
+    try:
+        compiled = core.compile_model(core.read_model(model), "CPU", settings)
+    except Exception as error:  # as above
+        raise BundleError(f"{model}: OpenVINO cannot load it ({_line(error)})") from None
+
+    def run(images: NDArray[np.uint8], outputs: Sequence[str]) -> list[NDArray[Any]]:
+        if not hasattr(each_thread, "request"):
+            each_thread.request = compiled.create_infer_request()
+        answers = each_thread.request.infer({"images": images})
+        return [np.array(answers[name]) for name in outputs]
+
+    return run, [each.any_name for each in compiled.inputs], [each.any_name for each in compiled.outputs]
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+_LOADERS: dict[Engine, Callable[[Path, int], tuple[_Run, Sequence[str], Sequence[str]]]] = {
+    "onnxruntime": _load_onnxruntime,
+    "openvino": _load_openvino,
+}

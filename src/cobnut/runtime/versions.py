@@ -47,7 +47,7 @@ def calibrate(
     :class:`CobnutError`, with nothing changed, when an option is wrong, an image trained or chose anything or cannot be
     read, or when they are too few for the promise.
     """
-    inspector = Inspector(bundle)
+    inspector = Inspector(bundle, engine="own")
     manifest = inspector.manifest
     # what was asked for, not what costs have chosen by some of these very images
     asked = {"alpha": manifest.asked["alpha"]} if "alpha" in manifest.asked else {}
@@ -113,7 +113,7 @@ def defective_scores(
 
     Raises :class:`DataError` when one was used as a good image in the making, stands among ``good`` or cannot be read.
     """
-    inspector = Inspector(bundle)
+    inspector = Inspector(bundle, engine="own")
     found = {hash_file(path): path for path in reversed(defective)}
     first = _first(bundle, inspector.manifest).made_with("train", "validation")
     for hashes, why in (

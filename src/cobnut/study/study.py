@@ -91,7 +91,10 @@ def _run_cell(cell: Cell, listeners: StudyListeners, loggers: Sequence[str]) -> 
     recipe, remark = prepared(cell.asked)
     train(cell.category.samples, recipe, cell.bundle, _has_begun(cell, recipe), listeners.training(cell), loggers)
     evaluation = evaluate(
-        Inspector(cell.bundle), cell.category.samples, cell.category.name, on_progress=listeners.on_judge(cell)
+        Inspector(cell.bundle, engine="own"),
+        cell.category.samples,
+        cell.category.name,
+        on_progress=listeners.on_judge(cell),
     )
     manifest = evaluation.manifest
     return Outcome(

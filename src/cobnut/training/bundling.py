@@ -36,8 +36,8 @@ def write_bundle(out: Path, asked: Recipe, made: Made, fingerprint: dict[Split, 
             save_file(made.weights, partial)
         if made.region is not None:
             save_picture(np.uint8(255) * made.region, folder / REGION)
-        maps, scores = made.export(folder / MODEL)
-        decision = decide(recipe.calibration, maps, scores)
+        exported = made.export(folder / MODEL)
+        decision = decide(recipe.calibration, exported.maps, exported.scores)
         manifest = Manifest(
             format=FORMAT,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -48,8 +48,9 @@ def write_bundle(out: Path, asked: Recipe, made: Made, fingerprint: dict[Split, 
             folds=recipe.calibration.folds,
             threshold=decision.threshold,
             level=decision.level,
+            agreement=exported.check(decision.threshold),
             choice=made.choice.as_dict() if made.choice else None,
-            calibration_scores=[float(score) for score in scores],
+            calibration_scores=[float(score) for score in exported.scores],
             fingerprint=fingerprint,
             seen=made.seen,
             history=made.history,

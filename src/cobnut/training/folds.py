@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,14 +26,16 @@ from cobnut.models.detector import Detector
 from cobnut.options import CalibrationOptions
 from cobnut.recipe import Recipe
 from cobnut.records import Split
+from cobnut.runtime.agreement import MOST_COMPARED, Agreement, agree, spread_of
 from cobnut.runtime.bundle import Epoch
-from cobnut.runtime.export import OUTPUTS, check_agreement, fill, run_model, write_onnx
+from cobnut.runtime.export import OUTPUTS, fill, run_model, run_trained, write_onnx
 from cobnut.training.checks import with_promise
 from cobnut.training.fit import load_checkpoint
-from cobnut.training.made import Images, Made, MakeOne, MapsAndScores, One, count_parameters
+from cobnut.training.made import Exported, Images, Made, MakeOne, One, count_parameters
 from cobnut.training.run import FOLD_DONE
 
 FEWEST_TRAINING = 4
+_TINY = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,36 +170,46 @@ def _read_fold(recipe: Recipe, done: Path, region: Region | None) -> One:
 
 def _export_folds(
     detectors: Sequence[Detector], folds: Sequence[Fold], images: Images, options: CalibrationOptions, model: Path
-) -> MapsAndScores:
+) -> Exported:
     """Write the detectors as one model that counts, and tell maps (n, 1, 1) and scores (n,) of its left-out images.
 
     The model's own scores of the left-out images are written into it. Their maps stand for their highest value: the map
-    is told in such a unit that what as many of them exceed as the threshold is the threshold itself. Raises
-    :class:`CobnutError` when the model does not give the scores that the trained detectors give.
+    is told in such a unit that what as many of them exceed as the threshold is the threshold itself.
     """
     cross = CrossDetector(detectors, len(folds[0].left_out)).eval()
     example = np.array(images[: len(next(in_chunks(images)))])
     with torch.inference_mode():
-        trained = cross(torch.from_numpy(example))
-    outputs = (*OUTPUTS[: len(trained) - len(OF_FOLDS)], *OF_FOLDS)
-    write_onnx(cross, example, model, outputs)
-    check_agreement(trained[-2].numpy(), run_model(model, [example], OF_FOLDS)[0], model)
+        told = len(cross(torch.from_numpy(example[:1])))
+    write_onnx(cross, example, model, (*OUTPUTS[: told - len(OF_FOLDS)], *OF_FOLDS))
     answers = [run_model(model, in_chunks(images[fold.left_out]), OF_FOLDS) for fold in folds]
     scores = np.stack([scores[:, number] for number, (scores, _) in enumerate(answers)])
     peaks = np.stack([peaks[:, number] for number, (_, peaks) in enumerate(answers)])
-    tiny = np.finfo(np.float32).tiny
-    usual = np.maximum(np.median(peaks, axis=1, keepdims=True), tiny)
+    usual = np.maximum(np.median(peaks, axis=1, keepdims=True), _TINY)
     rank = check_promise(options, scores.size)
-    unit = rank / np.maximum(np.sort((peaks / usual).ravel())[rank - 1], tiny)
-    told = {
-        "scores": scores[None],
-        "usual_score": np.maximum(np.median(scores, axis=1), tiny)[None],
-        "usual_peak": (usual / unit)[None, :, :, None],
-    }
-    fill(model, told)
+    unit = rank / np.maximum(np.sort((peaks / usual).ravel())[rank - 1], _TINY)
+    fill(
+        model,
+        {
+            "scores": scores[None],
+            "usual_score": np.maximum(np.median(scores, axis=1), _TINY)[None],
+            "usual_peak": (usual / unit)[None, :, :, None],
+        },
+    )
     _check_count(model, example, scores)
+    maps = np.sort((peaks / usual * unit).ravel()).astype(np.float32)[:, None, None]
     counted = np.arange(1, scores.size + 1, dtype=np.float32)
-    return np.sort((peaks / usual * unit).ravel()).astype(np.float32)[:, None, None], counted
+    return Exported(maps, counted, partial(_check_folds, cross, model, images, scores))
+
+
+def _check_folds(
+    cross: CrossDetector, model: Path, images: Images, left_out: NDArray[np.float32], threshold: float
+) -> Agreement:
+    """Hold the finished model against the trained detectors: the scores of each, and which images outscore enough."""
+    some = images[:: -(-len(images) * len(left_out) // MOST_COMPARED)]
+    [exported] = run_model(model, in_chunks(some), OF_FOLDS[:1])
+    trained = run_trained(cross, in_chunks(some), output=-2)
+    spreads = np.array([spread_of(each) for each in left_out])
+    return agree(trained, exported, spreads, lambda scores: _outscored(scores, left_out) >= threshold)
 
 
 def _check_count(model: Path, images: Images, left_out: NDArray[np.float32]) -> None:
@@ -205,9 +218,13 @@ def _check_count(model: Path, images: Images, left_out: NDArray[np.float32]) -> 
     Raises :class:`CobnutError` when it does not.
     """
     score, by_fold = run_model(model, [images], ("score", OF_FOLDS[0]))
-    counts = (left_out[None] < by_fold[:, :, None]).sum(axis=(1, 2))
-    if (np.floor(score) != counts).any():
+    if (np.floor(score) != _outscored(by_fold, left_out)).any():
         raise CobnutError(f"{model.name}: does not count its left-out images; nothing was written, report the recipe")
+
+
+def _outscored(scores: NDArray[np.floating[Any]], left_out: NDArray[np.float32]) -> NDArray[np.intp]:
+    """How many left-out scores (folds, size) lie below an image's, (n, folds), each by its own detector: (n,)."""
+    return np.asarray((left_out[None] < scores[:, :, None]).sum(axis=(1, 2)))
 
 
 def _weights_of_all(detectors: Sequence[Detector]) -> dict[str, torch.Tensor]:

@@ -15,11 +15,22 @@ from cobnut.data.region import Region
 from cobnut.models.detector import Detector
 from cobnut.recipe import Recipe
 from cobnut.records import Split
+from cobnut.runtime.agreement import Agreement
 from cobnut.runtime.bundle import Epoch
-from cobnut.runtime.session import Session
+from cobnut.runtime.session import Engine, Session
 
 Images = NDArray[np.uint8]
 MapsAndScores = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Maps (n, h, w) and scores (n,) that the written model gave the images which calibrate, and how it is held against
+    the trained one: ``check`` takes the threshold, and raises :class:`CobnutError` where they disagree."""
+
+    maps: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    check: Callable[[float], Agreement]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +49,9 @@ class One:
 class Made:
     """All that a bundle is written from.
 
-    ``export`` writes the model, and tells its maps (n, h, w) and scores (n,) of the images that calibrate. ``seen`` are
-    the hashes of the pixels of each image by its part in the making. ``finest`` is the width of a defect that covers a
-    feature, ``region`` what is inspected, both of the photographs' pixels.
+    ``export`` writes the model, and tells what it makes of the images that calibrate. ``seen`` are the hashes of the
+    pixels of each image by its part in the making. ``finest`` is the width of a defect that covers a feature,
+    ``region`` what is inspected, both of the photographs' pixels.
     """
 
     recipe: Recipe
@@ -50,7 +61,7 @@ class Made:
     weights: dict[str, torch.Tensor]
     parameters: int
     seen: dict[Split, list[str]]
-    export: Callable[[Path], MapsAndScores]
+    export: Callable[[Path], Exported]
     finest: float | None = None
     region: Region | None = None
 
@@ -70,8 +81,8 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
-def judge(model: Path, images: Images) -> MapsAndScores:
+def judge(model: Path, images: Images, engine: Engine = "onnxruntime") -> MapsAndScores:
     """Maps and scores from the very model that is deployed."""
-    session = Session(model)
+    session = Session(model, engine=engine)
     answers = [session.run(np.array(batch)) for batch in in_chunks(images)]
     return np.concatenate([maps for maps, _, _ in answers]), np.concatenate([scores for _, scores, _ in answers])

@@ -24,8 +24,9 @@ from cobnut.models.detector import Detector
 from cobnut.models.feature import FeatureNetwork
 from cobnut.recipe import Recipe
 from cobnut.records import MADE_WITH, Sample, Split
+from cobnut.runtime.agreement import Agreement, agree, nearest, spread_of
 from cobnut.runtime.bundle import Epoch, Manifest, read_manifest
-from cobnut.runtime.export import export_onnx
+from cobnut.runtime.export import export_onnx, run_trained
 from cobnut.training.bundling import refuse_to_overwrite, write_bundle
 from cobnut.training.callbacks import NetworkListener
 from cobnut.training.checks import check_recipe, with_promise
@@ -33,7 +34,7 @@ from cobnut.training.choose import FEWEST_SYNTHETIC, choose
 from cobnut.training.fit import Fitted, Heard, fit
 from cobnut.training.folds import count_parts, make_folds, pool
 from cobnut.training.loggers import check_loggers
-from cobnut.training.made import Images, Made, MakeOne, MapsAndScores, One, count_parameters, judge, weights_of
+from cobnut.training.made import Exported, Images, Made, MakeOne, One, count_parameters, judge, weights_of
 from cobnut.training.run import Run
 
 
@@ -134,11 +135,17 @@ def _make_one(
 def _make(recipe: Recipe, images: dict[Split, Images], folder: Path, make: MakeOne) -> Made:
     one = make(recipe, images["train"], images["validation"], folder)
 
-    def export(model: Path) -> MapsAndScores:
-        export_onnx(one.detector, next(in_chunks(images["calibration"])), model)
-        maps, scores = judge(model, images["calibration"])
-        inside = one.detector.inside
-        return maps if inside is None else maps[:, None, inside.numpy()], scores
+    def export(model: Path) -> Exported:
+        calibrating, inside = images["calibration"], one.detector.inside
+        export_onnx(one.detector, next(in_chunks(calibrating)), model)
+        maps, scores = judge(model, calibrating)
+
+        def check(threshold: float) -> Agreement:
+            places = nearest(scores, threshold)
+            trained = run_trained(one.detector, in_chunks(calibrating[places]))
+            return agree(trained, scores[places], spread_of(scores), lambda values: values > threshold)
+
+        return Exported(maps if inside is None else maps[:, None, inside.numpy()], scores, check)
 
     return Made(
         recipe=one.recipe,

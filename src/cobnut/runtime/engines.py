@@ -1,0 +1,107 @@
+"""Which engine runs a model: the one that is named, or the fastest that is installed, measured once and remembered."""
+
+import hashlib
+import json
+import os
+import platform
+import time
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cobnut.data.store import cache_folder
+from cobnut.errors import BundleError, CobnutError
+from cobnut.files import write_whole
+from cobnut.runtime.agreement import TOLERANCE
+from cobnut.runtime.session import ENGINES, Engine, Session, check_engine
+
+# onnxruntime, which has calibrated, stays unless another engine needs less than this share of its time.
+_WORTH = 0.9
+_RUNS = 7
+
+
+def open_session(
+    model: Path, content: str, example: NDArray[np.uint8], spread: float, threads: int | None, wanted: str | None
+) -> Session:
+    """The session of a model whose SHA-256 is ``content``, by the engine ``wanted``, warmed up with ``example``.
+
+    ``own`` is the engine that has calibrated the model. ``None`` asks ``$COBNUT_ENGINE``, and where that is not set
+    either, or ``auto``, takes the fastest of those that are installed and score ``example``, uint8 (n, h, w, c), as
+    onnxruntime does, by the ``spread`` of good images' scores. Raises :class:`BundleError` when the model cannot judge
+    such images.
+    """
+    name = wanted or os.environ.get("COBNUT_ENGINE") or "auto"
+    if model.suffix == ".xml":
+        if wanted not in (None, "auto", "own", "openvino"):
+            raise CobnutError(f"engine {wanted}: cannot run {model}, which is OpenVINO's; leave the engine out")
+        name = "openvino"
+    elif name == "own":
+        name = "onnxruntime"
+    engine = _fastest(model, content, example, spread, threads) if name == "auto" else check_engine(name)
+    session = Session(model, threads, engine)
+    _run(session, model, example)
+    return session
+
+
+def _fastest(model: Path, content: str, example: NDArray[np.uint8], spread: float, threads: int | None) -> Engine:
+    """The engine that runs here fastest, as it was remembered, or measured now."""
+    installed = [name for name in ENGINES if find_spec(name) is not None]
+    if len(installed) == 1:
+        return installed[0]
+    kept = cache_folder() / "engines" / f"{_key(content, threads, installed)}.json"
+    try:
+        return check_engine(json.loads(kept.read_text(encoding="utf-8"))["engine"])
+    except (OSError, ValueError, KeyError, TypeError, CobnutError):
+        pass
+    chosen, milliseconds = _measure(model, example, spread, threads, installed)
+    try:
+        with write_whole(kept) as partial:
+            partial.write_text(json.dumps({"engine": chosen, "ms_per_image": milliseconds}), encoding="utf-8")
+    except (OSError, CobnutError):
+        pass  # a line PC whose disk cannot be written to measures anew each time
+    return chosen
+
+
+def _measure(
+    model: Path, example: NDArray[np.uint8], spread: float, threads: int | None, engines: list[Engine]
+) -> tuple[Engine, dict[Engine, float]]:
+    """The fastest engine that scores as onnxruntime, and the milliseconds of each, all in turns."""
+    sessions = {name: Session(model, threads, name) for name in engines}
+    scores = {name: _run(session, model, example) for name, session in sessions.items()}
+    took: dict[Engine, list[float]] = {name: [] for name in engines}
+    for _ in range(_RUNS):
+        for name, session in sessions.items():
+            started = time.perf_counter()
+            session.run(example)
+            took[name].append(1000 * (time.perf_counter() - started) / len(example))
+    milliseconds = {name: float(np.median(each)) for name, each in took.items()}
+    reference: Engine = "onnxruntime"
+    agreeing = [name for name in engines if np.abs(scores[name] - scores[reference]).max() < TOLERANCE * spread]
+    best = min(agreeing, key=lambda name: milliseconds[name], default=reference)
+    return (best if milliseconds[best] < _WORTH * milliseconds[reference] else reference), milliseconds
+
+
+def _run(session: Session, model: Path, example: NDArray[np.uint8]) -> NDArray[np.float32]:
+    try:
+        return session.run(example)[1]
+    except Exception as error:  # engines' errors share no public parent
+        reason = " ".join(str(error).split())[:200]
+        raise BundleError(f"{model}: cannot judge images of {example.shape[1:]} ({reason}); train it again") from None
+
+
+def _key(content: str, threads: int | None, engines: list[Engine]) -> str:
+    machine = (platform.machine(), _processor(), threads or os.cpu_count())
+    told = json.dumps([content, machine, [(name, version(name)) for name in engines]])
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith("model name")), platform.processor())
