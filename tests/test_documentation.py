@@ -29,7 +29,7 @@ def commands(page: str) -> list[list[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/promise.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/promise.md", "docs/deploy.md"])
 def test_the_commands_of_a_page_work_one_after_the_other(
     page: str, run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +76,7 @@ def test_a_loss_of_ones_own_takes_ten_lines_and_works_as_written(parts: Path, tm
         "docs/your-own.md",
         "docs/guide.md",
         "docs/promise.md",
+        "docs/deploy.md",
         "docs/architecture.md",
         "CONTRIBUTING.md",
     ],

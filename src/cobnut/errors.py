@@ -25,6 +25,10 @@ class BundleError(CobnutError):
     """A bundle is missing, damaged, altered or of another format."""
 
 
+class SignatureError(BundleError):
+    """A signature or a key is missing, damaged, or not one that is asked for."""
+
+
 class DownloadError(CobnutError):
     """An archive could not be fetched, verified or unpacked."""
 

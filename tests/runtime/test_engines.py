@@ -9,7 +9,7 @@ import pytest
 
 from cobnut.errors import BundleError, CobnutError
 from cobnut.runtime import engines
-from cobnut.runtime.bundle import MODEL, read_manifest
+from cobnut.runtime.bundle import MODEL, read_contents
 from cobnut.runtime.engines import open_session
 from cobnut.runtime.inspect import Inspector
 from cobnut.runtime.session import Session
@@ -26,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def opened(bundle: Path, wanted: str | None = None, spread: float = 1.0) -> Session:
-    return open_session(bundle / MODEL, read_manifest(bundle).files[MODEL], GREY, spread, 1, wanted)
+    return open_session(bundle / MODEL, read_contents(bundle).files, GREY, spread, 1, wanted)
 
 
 def test_what_was_measured_is_remembered(bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,5 +91,5 @@ def test_a_memory_that_cannot_be_written_does_not_stop_the_line(bundle: Path, ca
 
 def test_images_that_the_model_cannot_judge_are_a_plain_error(bundle: Path) -> None:
     with pytest.raises(BundleError, match=r"cannot judge images of \(31, 32, 3\)") as error:
-        open_session(bundle / MODEL, "", GREY[:, 1:], 1.0, 1, "onnxruntime")
+        open_session(bundle / MODEL, {}, GREY[:, 1:], 1.0, 1, "onnxruntime")
     assert "\n" not in str(error.value)

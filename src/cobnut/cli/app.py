@@ -18,6 +18,7 @@ from cobnut.cli import (
     exporting,
     inspecting,
     recipes,
+    signing,
     study,
     training,
     tuning,
@@ -67,6 +68,7 @@ inspecting.register(app)
 calibrating.register(app)
 exporting.register(app)
 drifting.register(app)
+signing.register(app)
 study.register(app)
 tuning.register(app)
 data.register(app)

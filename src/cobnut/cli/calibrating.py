@@ -28,6 +28,7 @@ def calibrate(
     cost_miss: costs.CostMiss = None,
     cost_false_alarm: costs.CostFalseAlarm = None,
     defect_rate: costs.DefectRate = None,
+    require_signature: options.RequireSignature = None,
 ) -> None:
     """Set the threshold anew by good images that the bundle was not made with: a new version of it.
 
@@ -40,7 +41,7 @@ def calibrate(
     from cobnut.calibration.costs import LeastCost
     from cobnut.errors import require_extra
     from cobnut.report.making import promise_text
-    from cobnut.runtime.bundle import read_manifest
+    from cobnut.runtime.bundle import SIGNATURES, read_manifest
     from cobnut.runtime.judge_files import find_images
     from cobnut.runtime.versions import calibrate, defective_scores
 
@@ -49,16 +50,16 @@ def calibrate(
         require_extra("scipy", "report", "--defective")
     paths = [found.path for found in find_images(images)]
     faulty = [found.path for found in find_images([defective])] if defective else []
-    before = read_manifest(bundle)
+    before, required = read_manifest(bundle), require_signature or None
     with progress("judging images") as bar:
         bar.update(bar.task_ids[0], total=len(paths) + len(faulty))
 
         def step(count: int) -> None:
             bar.advance(bar.task_ids[0], count)
 
-        scores = defective_scores(bundle, faulty, paths, step) if faulty else None
+        scores = defective_scores(bundle, faulty, paths, step, required) if faulty else None
         by_cost = LeastCost(given, scores) if given is not None and scores is not None else None
-        made = calibrate(bundle, paths, options.promise(alpha, confidence), step, by_cost)
+        made = calibrate(bundle, paths, options.promise(alpha, confidence), step, by_cost, required)
     out.print(f"version    {made.version} of {bundle}; version {before.version} is kept", markup=False)
     out.print(f"threshold  {made.threshold:.4g}  (it was {before.threshold:.4g})", markup=False)
     if made.recipe.calibration.method == "conformal":
@@ -67,6 +68,8 @@ def calibrate(
         costs.print_chosen(by_cost, len(made.calibration_scores))
     if scores is not None:
         costs.print_misses(scores.values(), made.threshold, is_chosen=by_cost is not None)
+    if required or (bundle / SIGNATURES).is_dir():
+        remark(f"version {made.version} is not signed yet; `cobnut sign {bundle} --key NAME.key` signs it")
     out.print(f"next       cobnut replay {bundle}@{before.version} {bundle} IMAGES", markup=False)
 
 
@@ -87,6 +90,7 @@ def replay(
             "--maps", metavar="DIR", help="Draw what NEW says of each image that changes, as PNG.", show_default=False
         ),
     ] = None,
+    require_signature: options.RequireSignature = None,
 ) -> None:
     """Judge the same images by two bundles, or two versions of one, and show each whose verdict changes.
 
@@ -98,7 +102,7 @@ def replay(
     from cobnut.runtime.logs import images_of
     from cobnut.runtime.replay import replay
 
-    present, future = options.open_inspector(old), options.open_inspector(new)
+    present, future = (options.open_inspector(each, require_signature) for each in (old, new))
     found = images_of(images)
     changed = alarms = broken = 0
     with progress("judging twice") as bar:

@@ -37,6 +37,7 @@ def evaluate(
     allow_leaks: Annotated[
         bool, typer.Option("--allow-leaks", help="Judge even test images that the detector was made with.")
     ] = False,
+    require_signature: options.RequireSignature = None,
 ) -> None:
     """Judge images whose truth is known and tell how right the detector was, with 95 % intervals.
 
@@ -52,7 +53,7 @@ def evaluate(
     if report is not None and json_file is not None and report.absolute() == json_file.absolute():
         raise CobnutError(f"--json and --report both name {report}; give each its own file")
     samples = read_dataset(data, good, defective)
-    run_evaluation(bundle, samples, options.name_of(data, good), json_file, report, allow_leaks)
+    run_evaluation(bundle, samples, options.name_of(data, good), json_file, report, allow_leaks, require_signature)
 
 
 def compare(
@@ -98,6 +99,7 @@ def run_evaluation(
     json_file: Path | None = None,
     report: Path | None = None,
     allow_leaks: bool = False,
+    require_signature: list[Path] | None = None,
 ) -> None:
     """Evaluate with the terminal's bar, print the table and write what was asked for."""
     from cobnut.errors import require_extra
@@ -106,7 +108,7 @@ def run_evaluation(
     from cobnut.evaluation.evaluate import evaluate
     from cobnut.report.making import promise_text
 
-    inspector = options.open_inspector(bundle)
+    inspector = options.open_inspector(bundle, require_signature)
     with progress("judging") as bar:
         bar.update(bar.task_ids[0], total=sum(sample.split == "test" for sample in samples))
         evaluation = evaluate(inspector, samples, data, allow_leaks, lambda count: bar.advance(bar.task_ids[0], count))

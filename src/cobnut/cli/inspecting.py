@@ -54,6 +54,7 @@ def inspect(
     defect_rate: options.DefectRate = 0.0,
     engine: options.Engine = None,
     threads: options.Threads = None,
+    require_signature: options.RequireSignature = None,
 ) -> None:
     """Judge images: one row each, with score, threshold and decision.
 
@@ -72,7 +73,7 @@ def inspect(
     if out_file is not None and log is not None and out_file.absolute() == log.absolute():
         raise CobnutError(f"--out and --log both name {log}; give each its own file: --out is written anew each time")
     _refuse_among(images, maps)
-    inspector = options.open_inspector(bundle, engine, threads)
+    inspector = options.open_inspector(bundle, require_signature, engine, threads)
     found = find_images(images)
     counts = Counter[bool | None]()
     with _row_writer(out_file) as write, _log_writer(log, inspector) as keep, progress("judging") as bar:

@@ -122,6 +122,16 @@ DefectRate = Annotated[
         "part counts, and then defects or drift explain it.",
     ),
 ]
+RequireSignature = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--require-signature",
+        metavar="NAME.pub",
+        envvar="COBNUT_REQUIRE_SIGNATURE",
+        help="Refuse a bundle that the owner of this public key has not signed. Repeatable: one of them is enough.",
+        show_default=False,
+    ),
+]
 Loggers = Annotated[
     list[str] | None,
     typer.Option(
@@ -174,14 +184,22 @@ def as_settings(
     ]
 
 
-def open_inspector(place: Path, engine: str | None = "own", threads: int | None = None) -> "Inspector":
-    """The inspector of a bundle, or of a version of it that is named BUNDLE@2."""
+def open_inspector(
+    place: Path, require_signature: list[Path] | None = None, engine: str | None = "own", threads: int | None = None
+) -> "Inspector":
+    """The inspector of a bundle, or of a version of it that is named BUNDLE@2, signed where that is required."""
     from cobnut.runtime.inspect import Inspector
 
+    bundle, version = split_version(place)
+    return Inspector(bundle, threads, version, engine, require_signature or None)
+
+
+def split_version(place: Path) -> tuple[Path, int | None]:
+    """BUNDLE@2 as the bundle and the version of it, ``None`` where none is named."""
     name, at, version = str(place).rpartition("@")
     if at and version.isdigit() and not place.exists():
-        return Inspector(Path(name), threads, int(version), engine)
-    return Inspector(place, threads, engine=engine)
+        return Path(name), int(version)
+    return place, None
 
 
 def use_weights(folder: Path | None) -> None:

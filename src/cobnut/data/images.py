@@ -77,9 +77,9 @@ def in_chunks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
         yield images[start : start + step]
 
 
-def read_mask(path: Path) -> NDArray[np.bool_]:
+def read_mask(source: Path | BinaryIO) -> NDArray[np.bool_]:
     """Decode a defect mask: bool (h, w), true where any channel is brighter than black."""
-    image = _decode(path)
+    image = _decode(source)
     if "A" in image.getbands():
         image = image.convert("RGBA").convert("RGB")
     elif image.mode == "P":

@@ -1,13 +1,15 @@
 """A bundle: the folder that is deployed. Weights, model and manifest, proved by their hashes; never a pickle.
 
 ``manifest.json`` holds everything a verdict depends on, ``model.onnx`` runs anywhere, ``model.safetensors`` goes on
-training, ``region.png`` says what is inspected where that is not everything, and ``history/`` keeps the manifests of
-other calibrations. The manifest lists the SHA-256 of each file and closes with its own, so no accident changes it
-unseen.
+training, ``region.png`` says what is inspected where that is not everything, ``history/`` keeps the manifests of other
+calibrations, and ``signatures/`` says who vouches for which of them. The manifest lists the SHA-256 of each file and
+closes with its own, so no accident changes it unseen.
 """
 
 import hashlib
 import json
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -29,7 +31,9 @@ OPENVINO, OPENVINO_NUMBERS = "model.xml", "model.bin"
 REGION = "region.png"
 # Every calibration of a bundle is kept in this folder of it, as the manifest of that version.
 HISTORY = "history"
-_OURS = {MANIFEST, MODEL, OPENVINO, OPENVINO_NUMBERS, WEIGHTS, REGION, HISTORY}
+# Signatures of these versions lie in this one, each in a file of its own; no manifest lists them.
+SIGNATURES = "signatures"
+_OURS = {MANIFEST, MODEL, OPENVINO, OPENVINO_NUMBERS, WEIGHTS, REGION, HISTORY, SIGNATURES}
 
 
 class Epoch(BaseModel):
@@ -98,25 +102,51 @@ class Manifest(BaseModel):
         return {each for hashes in (self.fingerprint, self.seen) for split in splits for each in hashes.get(split, [])}
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a whole bundle held as it was read: these very bytes were checked, whatever becomes of its folder.
+
+    ``record`` is the manifest as it was written, ``files`` those that a verdict depends on: the model, and the region.
+    """
+
+    manifest: Manifest
+    record: bytes
+    files: dict[str, bytes]
+
+    @property
+    def region(self) -> Region | None:
+        """What is inspected of photographs, (h, w) of their size; ``None``: everything."""
+        return read_mask(BytesIO(self.files[REGION])) if REGION in self.files else None
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     """Hash the files in ``folder`` and close it with its manifest, which now lists them."""
     files = {
         path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST
     }
     closed = manifest.model_copy(update={"files": files})
-    write_record(closed, folder / MANIFEST)
+    write_record(close_record(closed), folder / MANIFEST)
     return closed
 
 
-def write_record(manifest: Manifest, path: Path) -> None:
-    """Write a manifest alone, closed by its digest; whole or not at all."""
+def close_record(manifest: Manifest) -> bytes:
+    """A manifest as it is written, closed by its digest."""
     content = manifest.model_dump(mode="json")
-    text = json.dumps({**content, "digest": _digest(content)}, indent=1, ensure_ascii=False)
+    return json.dumps({**content, "digest": _digest(content)}, indent=1, ensure_ascii=False).encode()
+
+
+def write_record(record: bytes, path: Path) -> None:
+    """Write a closed manifest alone, whole or not at all."""
     with write_whole(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(record)
 
 
 def read_manifest(bundle: Path, version: int | None = None) -> Manifest:
+    """Read and check a bundle as :func:`read_contents` does, for what it says of itself."""
+    return read_contents(bundle, version).manifest
+
+
+def read_contents(bundle: Path, version: int | None = None) -> Contents:
     """Read and check a bundle's manifest, or that of an earlier version, and the hash of each of its files.
 
     Raises :class:`BundleError` when anything is missing, damaged, altered, or written by a newer Cobnut.
@@ -126,14 +156,14 @@ def read_manifest(bundle: Path, version: int | None = None) -> Manifest:
         _check_bundle(bundle)
     if not path.is_file():
         raise BundleError(f"{bundle}: has no version {version}; `cobnut rollback {bundle} --list` shows them")
-    manifest = _parse(bundle, path)
+    record = path.read_bytes()
+    manifest = _parse(bundle, path, record)
     if version is not None and manifest.version != version:
         raise BundleError(f"{path}: holds version {manifest.version}; fetch the bundle again from where it was made")
-    for name, expected in manifest.files.items():
-        _check_file(bundle, name, expected)
+    files = {name: _read_file(bundle, name, expected) for name, expected in manifest.files.items()}
     if not {MODEL, OPENVINO} & manifest.files.keys():
         raise BundleError(f"{bundle}: lists no {MODEL}; fetch the bundle again from where it was made")
-    return manifest
+    return Contents(manifest, record, {name: content for name, content in files.items() if content is not None})
 
 
 def read_bundle_region(bundle: Path, manifest: Manifest) -> Region | None:
@@ -151,8 +181,8 @@ def version_path(bundle: Path, version: int) -> Path:
     return bundle / HISTORY / f"{version:04}.json"
 
 
-def _parse(bundle: Path, path: Path) -> Manifest:
-    content = _read_content(path)
+def _parse(bundle: Path, path: Path, record: bytes) -> Manifest:
+    content = _read_record(path, record)
     digest = content.pop("digest", None)
     if content.get("format") != FORMAT:
         raise BundleError(
@@ -176,7 +206,7 @@ def is_only_a_bundle(path: Path) -> bool:
     if not is_bundle(path) or {each.name for each in path.iterdir()} - _OURS:
         return False
     try:
-        return {"format", "digest", "recipe"} <= _read_content(path / MANIFEST).keys()
+        return {"format", "digest", "recipe"} <= _read_record(path / MANIFEST, (path / MANIFEST).read_bytes()).keys()
     except BundleError:
         return False
 
@@ -190,9 +220,9 @@ def _check_bundle(bundle: Path) -> None:
         )
 
 
-def _read_content(path: Path) -> dict[str, Any]:
+def _read_record(path: Path, record: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(record.decode("utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise BundleError(f"{path}: is damaged ({error}); fetch the bundle again") from None
     if not isinstance(content, dict):
@@ -200,12 +230,15 @@ def _read_content(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_file(bundle: Path, name: str, expected: str) -> None:
+def _read_file(bundle: Path, name: str, expected: str) -> bytes | None:
+    """Check a file of the bundle; its bytes where a verdict depends on them, ``None`` of the weights."""
     path = bundle / name
     if Path(name).name != name or not path.is_file():
         raise BundleError(f"{path}: is missing from the bundle; fetch it again from where it was made")
-    if hash_file(path) != expected:
+    content = None if name == WEIGHTS else path.read_bytes()
+    if expected != (hash_file(path) if content is None else hashlib.sha256(content).hexdigest()):
         raise BundleError(f"{path}: is damaged or was altered (its SHA-256 differs); fetch the bundle again")
+    return content
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,9 +25,14 @@ _RUNS = 7
 
 
 def open_session(
-    model: Path, content: str, example: NDArray[np.uint8], spread: float, threads: int | None, wanted: str | None
+    model: Path,
+    files: Mapping[str, bytes],
+    example: NDArray[np.uint8],
+    spread: float,
+    threads: int | None,
+    wanted: str | None,
 ) -> Session:
-    """The session of a model whose SHA-256 is ``content``, by the engine ``wanted``, warmed up with ``example``.
+    """The session of a model, by its ``files`` that were checked, in the engine ``wanted``, warmed up with ``example``.
 
     ``own`` is the engine that has calibrated the model. ``None`` asks ``$COBNUT_ENGINE``, and where that is not set
     either, or ``auto``, takes the fastest of those that are installed and score ``example``, uint8 (n, h, w, c), as
@@ -40,23 +46,25 @@ def open_session(
         name = "openvino"
     elif name == "own":
         name = "onnxruntime"
-    engine = _fastest(model, content, example, spread, threads) if name == "auto" else check_engine(name)
-    session = Session(model, threads, engine)
+    engine = _fastest(model, files, example, spread, threads) if name == "auto" else check_engine(name)
+    session = Session(model, threads, engine, files)
     _run(session, model, example)
     return session
 
 
-def _fastest(model: Path, content: str, example: NDArray[np.uint8], spread: float, threads: int | None) -> Engine:
+def _fastest(
+    model: Path, files: Mapping[str, bytes], example: NDArray[np.uint8], spread: float, threads: int | None
+) -> Engine:
     """The engine that runs here fastest, as it was remembered, or measured now."""
     installed = [name for name in ENGINES if find_spec(name) is not None]
     if len(installed) == 1:
         return installed[0]
-    kept = cache_folder() / "engines" / f"{_key(content, threads, installed)}.json"
+    kept = cache_folder() / "engines" / f"{_key(files[model.name], threads, installed)}.json"
     try:
         return check_engine(json.loads(kept.read_text(encoding="utf-8"))["engine"])
     except (OSError, ValueError, KeyError, TypeError, CobnutError):
         pass
-    chosen, milliseconds = _measure(model, example, spread, threads, installed)
+    chosen, milliseconds = _measure(model, files, example, spread, threads, installed)
     try:
         with write_whole(kept) as partial:
             partial.write_text(json.dumps({"engine": chosen, "ms_per_image": milliseconds}), encoding="utf-8")
@@ -66,10 +74,15 @@ def _fastest(model: Path, content: str, example: NDArray[np.uint8], spread: floa
 
 
 def _measure(
-    model: Path, example: NDArray[np.uint8], spread: float, threads: int | None, engines: list[Engine]
+    model: Path,
+    files: Mapping[str, bytes],
+    example: NDArray[np.uint8],
+    spread: float,
+    threads: int | None,
+    engines: list[Engine],
 ) -> tuple[Engine, dict[Engine, float]]:
     """The fastest engine that scores as onnxruntime, and the milliseconds of each, all in turns."""
-    sessions = {name: Session(model, threads, name) for name in engines}
+    sessions = {name: Session(model, threads, name, files) for name in engines}
     scores = {name: _run(session, model, example) for name, session in sessions.items()}
     took: dict[Engine, list[float]] = {name: [] for name in engines}
     for _ in range(_RUNS):
@@ -92,9 +105,9 @@ def _run(session: Session, model: Path, example: NDArray[np.uint8]) -> NDArray[n
         raise BundleError(f"{model}: cannot judge images of {example.shape[1:]} ({reason}); train it again") from None
 
 
-def _key(content: str, threads: int | None, engines: list[Engine]) -> str:
+def _key(content: bytes, threads: int | None, engines: list[Engine]) -> str:
     machine = (platform.machine(), _processor(), threads or os.cpu_count())
-    told = json.dumps([content, machine, [(name, version(name)) for name in engines]])
+    told = json.dumps([hashlib.sha256(content).hexdigest(), machine, [(name, version(name)) for name in engines]])
     return hashlib.sha256(told.encode()).hexdigest()
 
 

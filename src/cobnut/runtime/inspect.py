@@ -17,9 +17,10 @@ from cobnut.data.photographs import brightness_and_sharpness
 from cobnut.errors import ImageError
 from cobnut.records import Verdict
 from cobnut.runtime.agreement import spread_of
-from cobnut.runtime.bundle import model_of, read_bundle_region, read_manifest
+from cobnut.runtime.bundle import model_of, read_contents
 from cobnut.runtime.engines import open_session
 from cobnut.runtime.session import Engine
+from cobnut.runtime.signatures import check_signed
 
 BATCH = 8
 _DECODERS = 2
@@ -37,21 +38,25 @@ class Inspector:
         threads: int | None = None,
         version: int | None = None,
         engine: str | None = None,
+        require_signature: Sequence[Path | str] | None = None,
     ) -> None:
         """Read, verify and warm up ``bundle``, or a ``version`` of it; :class:`BundleError` says why it is not whole.
 
         ``engine`` is onnxruntime, openvino, own (the one that has calibrated the bundle) or auto (the fastest that is
         installed); by default ``$COBNUT_ENGINE``, or auto. ``threads`` are those of the engine, by default one for each
-        core.
+        core. With ``require_signature``, files of public keys, the bundle has to be signed by one of them.
         """
         bundle = Path(bundle)
-        self.manifest = read_manifest(bundle, version)
-        self.region = read_bundle_region(bundle, self.manifest)
+        contents = read_contents(bundle, version)
+        if require_signature is not None:
+            check_signed(bundle, contents, [Path(key) for key in require_signature])
+        self.manifest, self.record = contents.manifest, contents.record
+        self.region = contents.region
         """What is inspected, bool (h, w) of the photographs' size; ``None``: everything."""
-        model, image = model_of(self.manifest), self.manifest.recipe.image
+        model, image = bundle / model_of(self.manifest), self.manifest.recipe.image
         grey = np.full((1, *image.shape, image.channels), 128, np.uint8)
         spread = spread_of(np.array(self.manifest.calibration_scores))
-        self._session = open_session(bundle / model, self.manifest.files[model], grey, spread, threads, engine)
+        self._session = open_session(model, contents.files, grey, spread, threads, engine)
 
     @property
     def engine(self) -> Engine:

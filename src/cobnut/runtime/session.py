@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -25,13 +25,20 @@ class Session:
     Any number of threads may run it at once.
     """
 
-    def __init__(self, model: Path, threads: int | None = None, engine: Engine = "onnxruntime") -> None:
+    def __init__(
+        self,
+        model: Path,
+        threads: int | None = None,
+        engine: Engine = "onnxruntime",
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
         """Load ``model`` into ``engine``, bounded to so many threads, by default all cores.
 
-        Raises :class:`BundleError` when it is no model of ours, and :class:`CobnutError` when the engine is missing.
+        ``files`` are the bytes of the model's files by their names, where they were read and checked before. Raises
+        :class:`BundleError` when it is no model of ours, and :class:`CobnutError` when the engine is missing.
         """
         self.engine = engine
-        self._run, inputs, outputs = _LOADERS[engine](model, threads or os.cpu_count() or 1)
+        self._run, inputs, outputs = _LOADERS[engine](model, threads or os.cpu_count() or 1, files or {})
         self._outputs = [name for name in _OUTPUTS if name in outputs]
         if self._outputs[:2] != list(_OUTPUTS[:2]) or list(inputs) != ["images"]:
             raise BundleError(f"{model}: does not take images and give anomaly_map and score; train the bundle again")
@@ -51,14 +58,18 @@ def check_engine(name: str) -> Engine:
     return name
 
 
-def _load_onnxruntime(model: Path, threads: int) -> tuple[_Run, Sequence[str], Sequence[str]]:
+def _load_onnxruntime(
+    model: Path, threads: int, files: Mapping[str, bytes]
+) -> tuple[_Run, Sequence[str], Sequence[str]]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            files.get(model.name, str(model)), options, providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # onnxruntime's errors share no public parent
         raise BundleError(f"{model}: onnxruntime cannot load it ({_line(error)})") from None
 
@@ -69,7 +80,7 @@ def _load_onnxruntime(model: Path, threads: int) -> tuple[_Run, Sequence[str], S
     return run, [each.name for each in session.get_inputs()], [each.name for each in session.get_outputs()]
 
 
-def _load_openvino(model: Path, threads: int) -> tuple[_Run, Sequence[str], Sequence[str]]:
+def _load_openvino(model: Path, threads: int, files: Mapping[str, bytes]) -> tuple[_Run, Sequence[str], Sequence[str]]:
     check_engine("openvino")
     import openvino
 
@@ -80,7 +91,7 @@ def _load_openvino(model: Path, threads: int) -> tuple[_Run, Sequence[str], Sequ
         "NUM_STREAMS": 1,
     }
     try:
-        compiled = core.compile_model(core.read_model(model), "CPU", settings)
+        compiled = core.compile_model(_read_openvino(core, model, files), "CPU", settings)
     except Exception as error:  # as above
         raise BundleError(f"{model}: OpenVINO cannot load it ({_line(error)})") from None
 
@@ -93,11 +104,18 @@ def _load_openvino(model: Path, threads: int) -> tuple[_Run, Sequence[str], Sequ
     return run, [each.any_name for each in compiled.inputs], [each.any_name for each in compiled.outputs]
 
 
+def _read_openvino(core: Any, model: Path, files: Mapping[str, bytes]) -> Any:
+    if model.name not in files:
+        return core.read_model(model)
+    numbers = files.get(model.with_suffix(".bin").name)
+    return core.read_model(files[model.name]) if numbers is None else core.read_model(files[model.name], numbers)
+
+
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-_LOADERS: dict[Engine, Callable[[Path, int], tuple[_Run, Sequence[str], Sequence[str]]]] = {
+_LOADERS: dict[Engine, Callable[[Path, int, Mapping[str, bytes]], tuple[_Run, Sequence[str], Sequence[str]]]] = {
     "onnxruntime": _load_onnxruntime,
     "openvino": _load_openvino,
 }

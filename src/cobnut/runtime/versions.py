@@ -18,7 +18,16 @@ from cobnut.errors import BundleError, DataError, ImageError
 from cobnut.files import hash_file, make_folder
 from cobnut.recipe import check_options
 from cobnut.records import Verdict
-from cobnut.runtime.bundle import HISTORY, MANIFEST, Manifest, read_manifest, version_path, write_record
+from cobnut.runtime.bundle import (
+    HISTORY,
+    MANIFEST,
+    Manifest,
+    close_record,
+    read_contents,
+    read_manifest,
+    version_path,
+    write_record,
+)
 from cobnut.runtime.inspect import Inspector
 
 
@@ -37,17 +46,18 @@ def calibrate(
     changes: Mapping[str, Any] | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
     by_cost: LeastCost | None = None,
+    require_signature: Sequence[Path] | None = None,
 ) -> Manifest:
     """Calibrate ``bundle`` anew on good ``images`` that it was not made with, and make that its present version.
 
     ``changes`` are laid over the bundle's own options of calibration, whose automatic alpha is settled anew. With
     ``by_cost`` half of the images choose alpha, and only the others calibrate; those that chose, labelled defects too,
-    count as validation images of this version.
-    The model stays as it is; one of folds has seen none of these images and is calibrated like any other. Raises
+    count as validation images of this version. ``require_signature`` is :class:`Inspector`'s; nobody has signed what is
+    made. The model stays as it is; one of folds has seen none of these images and is calibrated like any other. Raises
     :class:`CobnutError`, with nothing changed, when an option is wrong, an image trained or chose anything or cannot be
     read, or when they are too few for the promise.
     """
-    inspector = Inspector(bundle, engine="own")
+    inspector = Inspector(bundle, engine="own", require_signature=require_signature)
     manifest = inspector.manifest
     # what was asked for, not what costs have chosen by some of these very images
     asked = {"alpha": manifest.asked["alpha"]} if "alpha" in manifest.asked else {}
@@ -78,9 +88,10 @@ def calibrate(
             **_images_of(first, choosing, calibrating, labelled),
         }
     )
-    _keep(bundle, manifest)
-    _keep(bundle, made)
-    write_record(made, bundle / MANIFEST)
+    _keep(bundle, manifest.version, inspector.record)
+    record = close_record(made)
+    _keep(bundle, made.version, record)
+    write_record(record, bundle / MANIFEST)
     return made
 
 
@@ -108,12 +119,13 @@ def defective_scores(
     defective: Sequence[Path],
     good: Sequence[Path],
     on_progress: Callable[[int], None] = lambda _: None,
+    require_signature: Sequence[Path] | None = None,
 ) -> dict[str, float]:
     """Scores of labelled defective images by their contents, from the model of ``bundle``.
 
     Raises :class:`DataError` when one was used as a good image in the making, stands among ``good`` or cannot be read.
     """
-    inspector = Inspector(bundle, engine="own")
+    inspector = Inspector(bundle, engine="own", require_signature=require_signature)
     found = {hash_file(path): path for path in reversed(defective)}
     first = _first(bundle, inspector.manifest).made_with("train", "validation")
     for hashes, why in (
@@ -132,23 +144,24 @@ def roll_back(bundle: Path, version: int | None = None) -> Manifest:
     Raises :class:`BundleError` when there is no such version.
     """
     try:
-        present = read_manifest(bundle)
+        present = read_contents(bundle)
     except BundleError:
         if version is None or not version_path(bundle, version).is_file():
             raise
         # its present record is damaged: any version that is whole may take its place
-        chosen = read_manifest(bundle, version)
-        write_record(chosen, bundle / MANIFEST)
-        return chosen
+        chosen = read_contents(bundle, version)
+        write_record(chosen.record, bundle / MANIFEST)
+        return chosen.manifest
+    now = present.manifest.version
     if version is None:
-        earlier = [each for each in versions(bundle) if each < present.version]
+        earlier = [each for each in versions(bundle) if each < now]
         if not earlier:
-            raise BundleError(f"{bundle}: version {present.version} is its first; there is nothing to go back to")
+            raise BundleError(f"{bundle}: version {now} is its first; there is nothing to go back to")
         version = max(earlier)
-    chosen = present if version == present.version else read_manifest(bundle, version)
-    _keep(bundle, present)
-    write_record(chosen, bundle / MANIFEST)
-    return chosen
+    chosen = present if version == now else read_contents(bundle, version)
+    _keep(bundle, now, present.record)
+    write_record(chosen.record, bundle / MANIFEST)
+    return chosen.manifest
 
 
 def versions(bundle: Path) -> list[int]:
@@ -157,11 +170,12 @@ def versions(bundle: Path) -> list[int]:
     return sorted(int(name) for name in names if re.fullmatch(r"[0-9]{4,}", name))
 
 
-def _keep(bundle: Path, manifest: Manifest) -> None:
-    path = version_path(bundle, manifest.version)
-    if not path.is_file():
+def _keep(bundle: Path, version: int, record: bytes) -> None:
+    """Keep a version to the byte: a signature of it holds for these bytes, not for what a newer Cobnut writes."""
+    path = version_path(bundle, version)
+    if not path.is_file() or path.read_bytes() != record:
         make_folder(path.parent)
-        write_record(manifest, path)
+        write_record(record, path)
 
 
 def _judge(
