@@ -316,11 +316,11 @@ def test_what_is_swapped_after_the_check_is_not_used(copy: Path, parts: Path, mo
 
     image = next((parts / "test" / "good").iterdir())
     expected = Inspector(copy).inspect(image).score
-    session = module.Session
+    opened = module.open_session
 
     def swapping(*arguments: object) -> object:
         (copy / MODEL).write_bytes(b"another model")
-        return session(*arguments)  # type: ignore[arg-type]
+        return opened(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "Session", swapping)
+    monkeypatch.setattr(module, "open_session", swapping)
     assert Inspector(copy).inspect(image).score == expected
