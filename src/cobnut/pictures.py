@@ -1,6 +1,7 @@
 """Pictures as arrays, uint8 (h, w, 3), with numpy and Pillow alone: heat, overlays, outlines and grids."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -114,10 +115,17 @@ def grid(rows: Sequence[Sequence[Picture]], ground: int = 255) -> Picture:
     return canvas
 
 
+def encode_picture(picture: Picture) -> bytes:
+    """A picture as PNG."""
+    encoded = BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
 def save_picture(picture: Picture, path: Path) -> None:
     """Write a PNG, whole or not at all."""
     with write_whole(path) as partial:
-        Image.fromarray(np.ascontiguousarray(picture)).save(partial, "PNG")
+        partial.write_bytes(encode_picture(picture))
 
 
 def _coloured(places: NDArray[np.floating], colours: NDArray[np.float64]) -> Picture:

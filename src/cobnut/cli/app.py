@@ -11,6 +11,7 @@ import typer
 import cobnut
 from cobnut.cli import (
     auditing,
+    batching,
     calibrating,
     data,
     drifting,
@@ -30,6 +31,7 @@ _INTERRUPTED = 130
 _GOES_ON = {
     "train": "`cobnut train … --resume` goes on with a training",
     "study": "the same command goes on with the study where it was",
+    "batch": "the same command goes on with the batch where it was",
     "tune": "the same command goes on with the tuning where it was",
 }
 # Typer brings a click of its own in newer versions: this is the UsageError of whichever it uses.
@@ -65,6 +67,7 @@ def _program(
 training.register(app)
 evaluating.register(app)
 inspecting.register(app)
+batching.register(app)
 calibrating.register(app)
 exporting.register(app)
 drifting.register(app)

@@ -61,13 +61,13 @@ def read_photograph(path: Path, longest_side: int) -> NDArray[np.uint8]:
     return read_full_image(path, ImageOptions(size=longest_side, mode="rgb", bits=bits), longest_side)
 
 
-def image_shape(path: Path) -> tuple[int, int]:
+def image_shape(source: Path | BinaryIO) -> tuple[int, int]:
     """(height, width) of an image as displayed, from its header alone; raises :class:`ImageError`."""
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             return (image.width, image.height) if _is_lying(image) else (image.height, image.width)
     except Exception as error:  # as in _decode
-        raise ImageError(f"{path}: not a whole image ({_reason(error)}); copy or export it again") from None
+        raise ImageError(f"{_name(source)}: not a whole image ({_reason(error)}); copy or export it again") from None
 
 
 def in_chunks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:

@@ -1,11 +1,12 @@
 """Judge images with a deployed bundle: what the line PC runs; no torch."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import overload
+from typing import BinaryIO, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,13 +80,29 @@ class Inspector:
 
     def inspect_files(self, paths: Iterable[Path]) -> Iterator[Verdict | ImageError]:
         """Judge files in their order, decoding ahead while the model runs; an unreadable one gives its error."""
-        waiting = iter(paths)
-        with ThreadPoolExecutor(_DECODERS) as pool:
-            ahead = deque(pool.submit(self._read, path) for path in islice(waiting, _AHEAD))
+        return self.inspect_read(partial(self.read, path) for path in paths)
+
+    def inspect_read(
+        self, reads: Iterable[Callable[[], NDArray[np.uint8]]], readers: int = _DECODERS
+    ) -> Iterator[Verdict | ImageError]:
+        """Judge what each of ``reads`` gives, which is what :meth:`read` gave it; one that raises gives its error.
+
+        So many ``readers`` at once work ahead of the model.
+        """
+        waiting = iter(reads)
+        with ThreadPoolExecutor(readers) as pool:
+            ahead = deque(pool.submit(_answer_of, read) for read in islice(waiting, _AHEAD))
             while ahead:
                 batch = [ahead.popleft().result() for _ in range(min(BATCH, len(ahead)))]
-                ahead.extend(pool.submit(self._read, path) for path in islice(waiting, len(batch)))
+                ahead.extend(pool.submit(_answer_of, read) for read in islice(waiting, len(batch)))
                 yield from self._judge_readable(batch)
+
+    def read(self, source: Path | BinaryIO) -> NDArray[np.uint8]:
+        """Decode an image as this bundle's model sees it, uint8 (h, w, c); raises :class:`ImageError`."""
+        if self.region is not None:
+            name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "image in memory"))
+            self._check_shape(image_shape(source), name)
+        return read_image(source, self.manifest.recipe.image)
 
     def _judge_readable(self, batch: Sequence[NDArray[np.uint8] | ImageError]) -> Iterator[Verdict | ImageError]:
         readable = [pixels for pixels in batch if not isinstance(pixels, ImageError)]
@@ -114,17 +131,6 @@ class Inspector:
             for index, score in enumerate(scores)
         ]
 
-    def _read(self, path: Path) -> NDArray[np.uint8] | ImageError:
-        try:
-            return self._read_file(path)
-        except ImageError as error:
-            return error
-
-    def _read_file(self, path: Path) -> NDArray[np.uint8]:
-        if self.region is not None:
-            self._check_shape(image_shape(path), str(path))
-        return read_image(path, self.manifest.recipe.image)
-
     def _check_shape(self, shape: tuple[int, ...], name: str) -> None:
         """Raise :class:`ImageError` where the region was drawn on photographs of another size."""
         if self.region is not None and shape != self.region.shape:
@@ -136,10 +142,17 @@ class Inspector:
 
     def _read_any(self, image: AnyImage) -> NDArray[np.uint8]:
         if isinstance(image, str | Path):
-            return self._read_file(Path(image))
+            return self.read(Path(image))
         if isinstance(image, np.ndarray):
             if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
                 raise ImageError(f"array of {image.dtype} {image.shape}: give uint8 (h, w), (h, w, 3) or (h, w, 4)")
             image = Image.fromarray(image)
         self._check_shape((image.height, image.width), "image in memory")
         return to_array(image, self.manifest.recipe.image)
+
+
+def _answer_of(read: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | ImageError:
+    try:
+        return read()
+    except ImageError as error:
+        return error

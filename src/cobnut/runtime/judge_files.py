@@ -3,7 +3,11 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cobnut.data.images import read_full_image, resize_map
 from cobnut.data.layouts import image_files
@@ -71,22 +75,37 @@ def judge_files(inspector: Inspector, found: Iterable[Found], maps: Path | None 
             if maps is not None:
                 draw_map(inspector, each, answer, maps)
         except ImageError as error:
-            yield Row(_printable(each.path), error=_printable(str(error)))
+            yield Row(printable(each.path), error=printable(str(error)))
         else:
-            told = {name: getattr(answer, name) for name in _TOLD}
-            yield Row(_printable(each.path), **told)
+            yield Row(printable(each.path), **told_of(answer))
 
 
-def _printable(text: Path | str) -> str:
+def told_of(verdict: Verdict) -> dict[str, Any]:
+    """What a row tells of a verdict."""
+    return {name: getattr(verdict, name) for name in _TOLD}
+
+
+def printable(text: Path | str) -> str:
     """A name as text, whatever its bytes: what is not UTF-8 becomes a question mark in a lozenge."""
     return os.fsencode(text).decode("utf-8", "replace")
 
 
 def draw_map(inspector: Inspector, found: Found, verdict: Verdict, maps: Path) -> None:
     """Draw an image with what is marked of its map, as PNG below ``maps``."""
-    from cobnut.pictures import overlay, save_picture
+    from cobnut.pictures import save_picture
 
-    image = read_full_image(found.path, inspector.manifest.recipe.image, MAP_SIDE)
+    save_picture(picture_of(inspector, found.path, verdict), maps / map_place(found.place))
+
+
+def map_place(place: PurePath) -> PurePath:
+    """Where the picture of an image lies below the folder of all pictures."""
+    return place.with_name(f"{place.name}.png")
+
+
+def picture_of(inspector: Inspector, source: Path | BinaryIO, verdict: Verdict) -> NDArray[np.uint8]:
+    """An image with what is marked of its map, uint8 (h, w, 3); raises :class:`ImageError`."""
+    from cobnut.pictures import overlay
+
+    image = read_full_image(source, inspector.manifest.recipe.image, MAP_SIDE)
     values = resize_map(verdict.anomaly_map, image.shape[:2])
-    marked = overlay(image, values, verdict.shown_above, verdict.inspected)
-    save_picture(marked, maps / found.place.with_name(f"{found.place.name}.png"))
+    return overlay(image, values, verdict.shown_above, verdict.inspected)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 from cobnut.errors import CobnutError, require_extra
 from cobnut.files import write_whole
@@ -27,34 +28,34 @@ def check_format(path: Path) -> None:
 
 
 @contextmanager
-def open_rows(path: Path) -> Iterator[Writer]:
-    """A function that takes one row; when the block ends well the file stands at ``path``."""
+def open_rows(path: Path, kind: type[Row] = Row) -> Iterator[Writer]:
+    """A function that takes one row of a ``kind``; when the block ends well the file stands at ``path``."""
     check_format(path)
-    with write_whole(path) as partial, _WRITERS[path.suffix.lower()](partial) as write:
+    with write_whole(path) as partly, _WRITERS[path.suffix.lower()](partly, kind) as write:
         yield write
 
 
 @contextmanager
-def _open_csv(path: Path) -> Iterator[Writer]:
+def _open_csv(path: Path, kind: type[Row]) -> Iterator[Writer]:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, [field.name for field in fields(kind)])
         writer.writeheader()
         yield lambda row: writer.writerow(asdict(row))
 
 
 @contextmanager
-def _open_json_lines(path: Path) -> Iterator[Writer]:
+def _open_json_lines(path: Path, _kind: type[Row]) -> Iterator[Writer]:
     with path.open("w", encoding="utf-8") as file:
         yield lambda row: print(json.dumps(asdict(row), ensure_ascii=False), file=file)
 
 
 @contextmanager
-def _open_parquet(path: Path) -> Iterator[Writer]:
+def _open_parquet(path: Path, kind: type[Row]) -> Iterator[Writer]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"path": pa.string(), "is_defective": pa.bool_(), "error": pa.string()}
-    schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in COLUMNS])
+    types = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+    schema = pa.schema([(name, types[(get_args(hint) or (hint,))[0]]) for name, hint in get_type_hints(kind).items()])
     waiting: list[Row] = []
     with pq.ParquetWriter(path, schema) as writer:
 
