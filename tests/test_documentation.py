@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 SMALL_PARTS = ["--good", "24", "--test-good", "6", "--defective", "2", "--side", "64"]
 TRAINING = ("train", "study", "tune")
 TINY_OPTIONS = [word for setting in TINY for word in ("--set", setting)]
+# Pages where any detector will do.
+ANY_DETECTOR = {"docs/deploy.md": ["--recipe", "cae", *TINY_OPTIONS]}
 TINY_FEATURE_OPTIONS = [word for setting in TINY_FEATURE for word in ("--set", setting)]
 
 
@@ -40,7 +42,7 @@ def test_the_commands_of_a_page_work_one_after_the_other(
     assert len(commands(page)) >= 5
     for words in commands(page):
         trains_default = words[0] == "train" and "--recipe" not in words
-        training = TINY_FEATURE_OPTIONS if trains_default else TINY_OPTIONS
+        training = ANY_DETECTOR.get(page, TINY_FEATURE_OPTIONS) if trains_default else TINY_OPTIONS
         extra = {"parts": SMALL_PARTS, "train": training, "study": TINY_OPTIONS, "tune": TINY_OPTIONS}.get(words[0], [])
         done = run(*words, *extra)
         expected = (0, 3) if words[0] == "audit" else (0,)  # 3: something was found
@@ -85,6 +87,14 @@ def test_every_link_and_picture_of_a_page_exists(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_the_container_copies_only_what_is_there() -> None:
+    lines = (ROOT / "examples" / "Containerfile").read_text(encoding="utf-8").splitlines()
+    copied = [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
+    assert "pyproject.toml" in copied
+    for name in copied:
+        assert (ROOT / name).exists(), name
 
 
 def test_the_first_screen_of_the_readme_names_both_commands() -> None:

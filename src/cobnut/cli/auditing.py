@@ -45,8 +45,11 @@ def audit(
     Example: cobnut audit photos/hazelnut --alpha 0.01 --report audit.html
     """
     from cobnut.data.layouts import read_dataset
+    from cobnut.errors import require_extra
 
     check_target(report, "--report")
+    if report is not None:
+        require_extra("jinja2", "report", "the report")
     samples = read_dataset(data, good, defective)
     findings = [*_first_looks(samples, alpha, confidence), *(_suspects(samples) if looks else ())]
     for each in findings:
@@ -104,9 +107,6 @@ def _suspects(samples: "list[Sample]") -> "Iterator[Finding]":
 
 
 def _write_page(findings: "list[Finding]", samples: "list[Sample]", name: str, report: Path) -> None:
-    from cobnut.errors import require_extra
-
-    require_extra("jinja2", "report", "the report")
     from cobnut.report.audit_page import write_audit_page
 
     defective = sum(sample.is_defective for sample in samples)

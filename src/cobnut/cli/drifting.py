@@ -40,18 +40,18 @@ def drift(
 
     Example: cobnut drift hazelnut.cobnut line1.jsonl --report drift.html
     """
+    from cobnut.errors import require_extra
     from cobnut.runtime.drift import watch_log
     from cobnut.runtime.logs import read_log
 
     check_target(report, "--report")
+    if report is not None:
+        require_extra("jinja2", "report", "the report")
     manifest = options.open_inspector(bundle).manifest
     told = watch_log(manifest, read_log(log), level, defect_rate)
     for sentence in told.sentences():
         out.print(sentence, markup=False)
     if report is not None:
-        from cobnut.errors import require_extra
-
-        require_extra("jinja2", "report", "the report")
         with progress("drawing the report"):
             from cobnut.report.drift_page import write_drift_page
 

@@ -68,6 +68,9 @@ def study(
     """
     from cobnut.errors import CobnutError, require_extra
     from cobnut.recipe import recipe_names
+
+    require_extra("torch", "train", "a study")
+    require_extra("jinja2", "report", "a study")
     from cobnut.training.loggers import check_loggers
 
     options.use_weights(weights)
@@ -75,8 +78,6 @@ def study(
     if not data:
         raise CobnutError("name at least one data set, for example cobnut study photos/hazelnut --out night")
     names = [name.strip() for each in recipes or recipe_names() for name in each.split(",") if name.strip()]
-    require_extra("torch", "train", "a study")
-    require_extra("jinja2", "report", "a study")
     with progress("checking recipes and data sets"):
         from cobnut.study.grid import read_grid
         from cobnut.study.note import hold_study

@@ -63,6 +63,8 @@ def train(
     from cobnut.data.layouts import read_dataset
     from cobnut.errors import require_extra
     from cobnut.recipe import with_effort
+
+    require_extra("torch", "train", "training")
     from cobnut.training.loggers import check_loggers
 
     options.use_weights(weights)
@@ -76,7 +78,6 @@ def train(
     best = with_effort(recipe, Effort.BEST, told, seed).image.size if is_feature else 0
     check_loggers(loggers or ())
     samples = read_dataset(data, good, defective)
-    require_extra("torch", "train", "training")
     manifest = run_training(samples, checked, out_path, resume, loggers or options.DEFAULT_LOGGERS, best)
     _tell(manifest, out_path)
     out.print(

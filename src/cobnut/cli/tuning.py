@@ -94,7 +94,11 @@ def tune(
     Example: cobnut tune photos/hazelnut --trials 30 --out tuning
     """
     from cobnut.data.layouts import read_dataset
+    from cobnut.errors import require_extra
     from cobnut.recipe import read_recipe
+
+    for module in ("torch", "optuna", "tomli_w", "filelock"):
+        require_extra(module, "tune", "tuning")
     from cobnut.training.loggers import check_loggers
 
     options.use_weights(weights)
@@ -123,10 +127,6 @@ def _open(task: "Task", out_path: Path, storage: str | None) -> "AbstractContext
 
 
 def _load_software() -> None:
-    from cobnut.errors import require_extra
-
-    for module in ("torch", "optuna", "tomli_w", "filelock"):
-        require_extra(module, "tune", "tuning")
     with progress("loading the training software"):
         import cobnut.study.tune  # noqa: F401
 

@@ -4,12 +4,12 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from typing import TYPE_CHECKING, Any
 
 from cobnut.files import write_whole
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def render_page(template: str, values: Mapping[str, Any], styles: Sequence[str] = ()) -> str:
@@ -17,6 +17,9 @@ def render_page(template: str, values: Mapping[str, Any], styles: Sequence[str] 
 
     ``styles`` names style sheets of that folder which follow the one that all pages share.
     """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
     environment = Environment(
         loader=PackageLoader("cobnut.report"),
         autoescape=True,
@@ -39,6 +42,6 @@ def write_page(html: str, path: Path) -> None:
         partial.write_bytes(html.encode("utf-8", errors="replace"))
 
 
-def _source(environment: Environment, name: str) -> str:
+def _source(environment: "Environment", name: str) -> str:
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
