@@ -186,18 +186,34 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    if address is not None:
+        _check_address(address)
     own: dict[str, Any] = (
         {"num_cpus": max(workers or 0, cores()), "include_dashboard": False} if address is None else {}
     )
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CobnutError(f"--address {address}: no Ray cluster answers there ({reason}); `ray status` shows") from None
+        raise _unanswered(address, error) from None
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raise :class:`CobnutError` at once where nobody listens; Ray itself would try for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    try:
+        if port.isdecimal():
+            socket.create_connection((host, int(port)), timeout=20).close()
+    except OSError as error:
+        raise _unanswered(address, error) from None
+
+
+def _unanswered(address: str | None, error: Exception) -> CobnutError:
+    reason = " ".join(str(error).split())[:200]
+    return CobnutError(f"--address {address}: no Ray cluster answers ({reason}); `ray start --head` tells an address")
 
 
 def _read_files(job: Job) -> dict[str, bytes]:
