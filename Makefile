@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs clean
+.PHONY: help demo test lint types docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -35,5 +35,11 @@ docs: .venv/.dev ## draw the pictures of the documentation and build its site
 	$(BIN)/python docs/draw_pictures.py
 	$(BIN)/mkdocs build --strict --quiet
 
+# DATA="photos/bottle photos/screw" takes those folders in place of rendered parts.
+bench: .venv/.dev ## measure against anomalib, the runtime and the batch: tables in benchmarks/results
+	$(BIN)/python benchmarks/against_anomalib.py $(DATA)
+	$(BIN)/python benchmarks/runtime.py
+	test ! -f benchmarks/batch.py || $(BIN)/python benchmarks/batch.py
+
 clean: ## remove what was installed and built
-	rm -rf .venv site demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .bench site demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
