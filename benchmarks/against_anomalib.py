@@ -1,6 +1,6 @@
 """Accuracy × speed × size against anomalib, on the same encoder and images, side by side in one run.
 
-    python benchmarks/against_anomalib.py [DATA …] [--detectors NAME …] [--rounds 3] [--threads 2] [--keep DIR]
+    python benchmarks/against_anomalib.py [DATA …] [--detectors NAME …] [--rounds 2] [--threads 2] [--keep DIR]
 
 DATA are folders in MVTec AD's layout; without one, rendered parts are made. anomalib runs in an environment of its own
 and ours inspects in one with the base install alone; both are made below `.bench/` when they are not there. Every
@@ -91,7 +91,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="*")
     parser.add_argument("--detectors", nargs="+", choices=DETECTORS, default=list(DETECTORS))
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--images", type=int, default=30, help="test images that a round times")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser.add_argument("--threads", type=int, default=cores)
@@ -102,9 +102,9 @@ def _options() -> argparse.Namespace:
 
 
 def _parts(folder: Path) -> Path:
-    """Rendered parts, made once: 100 good ones to learn from, 20 good and 20 defective to judge."""
+    """Rendered parts, made once: 80 good ones to learn from, 20 good and 20 defective to judge."""
     parts = folder / "parts"
-    return parts if parts.is_dir() else write_sample_parts(parts, good=100, test_good=20, defective=5)
+    return parts if parts.is_dir() else write_sample_parts(parts, good=80, test_good=20, defective=5)
 
 
 def bench(data: Path, options: argparse.Namespace, kept: Kept, pythons: dict[str, Path]) -> None:

