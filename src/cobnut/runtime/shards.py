@@ -108,7 +108,7 @@ class ShardJudge:
     def __init__(self, job: Job, threads: int) -> None:
         # not the fastest engine of each machine, so that rows are the same to the last digit
         self._inspector = Inspector(job.bundle, threads, job.version, engine="own")
-        if read_digest(job.bundle, job.version) != job.digest:
+        if json.loads(self._inspector.record)["digest"] != job.digest:
             raise BundleError(f"{job.bundle}: was changed while the batch ran; put back the one that it began with")
         self._job, self._counted = job, 0.0
 
