@@ -39,7 +39,7 @@ docs: .venv/.dev ## draw the pictures of the documentation and build its site
 bench: .venv/.dev ## measure against anomalib, the runtime and the batch: tables in benchmarks/results
 	$(BIN)/python benchmarks/against_anomalib.py $(DATA)
 	$(BIN)/python benchmarks/runtime.py
-	$(BIN)/python benchmarks/batch.py
+	$(BIN)/python benchmarks/batch.py --images 1000 --out benchmarks/results
 
 clean: ## remove what was installed and built
 	rm -rf .venv .bench site demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

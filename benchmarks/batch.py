@@ -1,13 +1,12 @@
 """What a batch judges in a second, by engine and workers, and how much of the cores it uses, as a Markdown table.
 
-    python benchmarks/batch.py [BUNDLE [SOURCE]] [--images 2000] [--engines local,ray] [--json FILE]
+    python benchmarks/batch.py [BUNDLE [SOURCE]] [--images 2000] [--engines local,ray] [--out DIR]
 
 Without a bundle, one of the default recipe is trained on rendered parts first. Nothing is gated on these figures.
 """
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any
 from cobnut.data.layouts import image_files
 from cobnut.data.sample_parts import write_sample_parts
 from cobnut.runtime.workers import cores
+from machine import describe_machine, machine_line, markdown_table, write_results
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("source", nargs="?", type=Path)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--engines", default="local,ray")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--out", type=Path, help="a folder to write the table and its figures into, too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -37,19 +37,28 @@ def main() -> None:
             run(bundle, source, engine, count, folder) for engine in options.engines.split(",") for count in workers
         ]
         judged = {row["sha256"] for row in rows}
-    print(f"{options.images} images, {cores()} cores of {platform.processor() or platform.machine()}\n")
-    print("| engine | workers | images/s | against one worker | cores busy | of all core time |")
-    print("|---|---|---|---|---|---|")
+    machine = describe_machine(("cobnut", "onnxruntime", "openvino", "pyarrow", "ray"))
+    text = describe(rows, options.images, machine, len(judged) == 1)
+    print(text)
+    if options.out:
+        write_results(options.out, "batch", text, {"machine": machine, "rows": rows})
+
+
+def describe(rows: list[dict[str, Any]], images: int, machine: dict[str, Any], is_same: bool) -> str:
+    """The table, with the machine that it was measured on."""
+    cells = []
     for row in rows:
         alone = next(each for each in rows if (each["engine"], each["workers"]) == (row["engine"], 1))
         speed, busy = row["images_per_second"], row["cores_busy"]
-        print(
-            f"| {row['engine']} | {row['workers']} | {speed:.1f} | × {speed / alone['images_per_second']:.2f} "
-            f"| {busy:.2f} | {100 * busy / cores():.0f} % |"
-        )
-    print("\nThe verdicts are the same, byte for byte." if len(judged) == 1 else "\nTHE VERDICTS DIFFER.")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1), "utf-8")
+        ratio = f"× {speed / alone['images_per_second']:.2f}"
+        share = f"{100 * busy / machine['cores_used']:.0f} %"
+        cells.append([row["engine"], str(row["workers"]), f"{speed:.1f}", ratio, f"{busy:.2f}", share])
+    heads = ["engine", "workers", "images/s", "against one worker", "cores busy", "of all core time"]
+    return (
+        f"# A batch of {images} images\n\nMeasured by `benchmarks/batch.py` on {machine_line(machine)}.\n\n"
+        + markdown_table(heads, cells)
+        + ("\nThe verdicts are the same, byte for byte.\n" if is_same else "\nTHE VERDICTS DIFFER.\n")
+    )
 
 
 def train(folder: Path) -> Path:

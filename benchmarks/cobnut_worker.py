@@ -12,10 +12,11 @@ import os
 import resource
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 STARTED = time.perf_counter()
 WARM_UP = 3
+SMALLER: tuple[Literal["float16", "int8"], ...] = ("float16", "int8")
 
 
 def main() -> None:
@@ -47,27 +48,44 @@ def fit(effort: str, data: Path, out: Path, threads: int) -> dict[str, Any]:
 
     from cobnut.data.layouts import read_dataset
     from cobnut.recipe import Effort, with_effort
-    from cobnut.runtime.bundle import WEIGHTS
     from cobnut.training.train import train
 
     torch.set_num_threads(threads)
     began, worked = time.perf_counter(), time.process_time()
     manifest = train(read_dataset(data), with_effort("feature", Effort(effort)), out, loggers=())
     seconds, processor = time.perf_counter() - began, time.process_time() - worked
-    sizes = {path.name: path.stat().st_size for path in out.iterdir() if path.is_file()}
     return {
         "seconds": seconds,
         "processor_seconds": processor,
         "memory_mb": memory_mb(),
         "size": list(manifest.recipe.image.shape),
-        "exports": {
-            "bundle": {
-                "path": str(out),
-                "bytes": sum(size for name, size in sizes.items() if name != WEIGHTS),
-                "bytes_with_weights": sum(sizes.values()),
-            }
-        },
+        "exports": export(out, sorted((data / "train" / "good").iterdir())),
     }
+
+
+def export(bundle: Path, images: list[Path]) -> dict[str, Any]:
+    """The bundle as it was trained and its smaller forms: path and bytes; or why one was refused."""
+    from cobnut.errors import CobnutError
+    from cobnut.training.conversion import convert
+
+    made: dict[str, Any] = {"bundle": {"path": str(bundle), **bundle_bytes(bundle)}}
+    for form in SMALLER:
+        target = bundle.with_name(form)
+        try:
+            convert(bundle, images, form, target)
+            made[form] = {"path": str(target), **bundle_bytes(target)}
+        except CobnutError as error:
+            made[form] = {"failed": str(error)}
+    return made
+
+
+def bundle_bytes(bundle: Path) -> dict[str, int]:
+    """What is needed to inspect, and where weights for going on training lie there, the same with them."""
+    from cobnut.runtime.bundle import WEIGHTS
+
+    sizes = {path.name: path.stat().st_size for path in bundle.iterdir() if path.is_file()}
+    inspecting = {"bytes": sum(size for name, size in sizes.items() if name != WEIGHTS)}
+    return {**inspecting, "bytes_with_weights": sum(sizes.values())} if WEIGHTS in sizes else inspecting
 
 
 def inspect(bundle: Path, images: list[str], threads: int) -> dict[str, Any]:

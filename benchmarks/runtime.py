@@ -1,6 +1,6 @@
 """How fast a bundle's model runs, in which engine, where its time goes, and how far that is from the limit.
 
-    python benchmarks/runtime.py [BUNDLE] [--images DIR] [--also NAME=MODEL.onnx …] [--rounds 20] [--out DIR]
+    python benchmarks/runtime.py [BUNDLE] [--images DIR] [--rounds 20] [--out DIR]
 
 Without a bundle one is trained on rendered parts at the fast effort. Engines, threads, batches and models take turns
 within one process, so that whatever else the machine does harms all alike; milliseconds are of the clock, beside them
@@ -28,6 +28,7 @@ from cobnut.data.layouts import image_files
 from cobnut.runtime.bundle import MODEL, read_manifest
 from cobnut.runtime.inspect import Inspector
 from cobnut.runtime.session import Session
+from cobnut.training.numbers import write_int8
 from graph import ENCODER, REST, count_flops, cut_out_encoder, profile
 from machine import describe_machine, machine_line, markdown_table, write_results
 
@@ -60,7 +61,8 @@ def with_openvino(model: Path, threads: int) -> Run:
     return lambda values: request.infer([values])
 
 
-# An engine is a line here, a model a line in `main`.
+# An engine is a line here, and so is another form of the model.
+FORMS: dict[str, Callable[[Path, Path, Pixels], None]] = {"int8": write_int8}
 ENGINES: dict[str, Callable[[Path, int], Run]] = {"onnxruntime": with_onnxruntime, "openvino": with_openvino}
 
 
@@ -69,7 +71,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path, nargs="?")
     parser.add_argument("--images", type=Path, help="a folder of images that the bundle may judge")
-    parser.add_argument("--also", action="append", default=[], metavar="NAME=MODEL", help="another export of the model")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
@@ -85,15 +86,18 @@ def main() -> None:
         paths = image_files(images)[:32]
         models = {"whole": bundle / MODEL, "bare encoder": folder / "encoder.onnx"}
         cut_out_encoder(models["whole"], models["bare encoder"])
-        models |= {each.partition("=")[0]: Path(each.partition("=")[2]) for each in options.also}
         shape = read_manifest(bundle).recipe.image
         pixels = np.stack([read_image(path, shape) for path in paths])
+        for form, write in FORMS.items():
+            write(models["whole"], folder / f"{form}.onnx", pixels)
+            models[form] = folder / f"{form}.onnx"
         product = write_product(folder / "product.onnx")
         figures: dict[str, Any] = {
             "machine": machine,
             "size": list(shape.shape),
             "timings": take_turns(models, pixels, options.threads, options.rounds),
             "gigaflops": product_speed(product),
+            "bytes": {model: path.stat().st_size for model, path in models.items()},
             "flops": count_flops(onnx.load(models["whole"])),
             "profile": profile(models["whole"], pixels[:1], folder),
             "stages": stages(bundle, paths, min(options.threads), options.rounds),
