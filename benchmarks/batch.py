@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--engines", default="local,ray")
     parser.add_argument("--out", type=Path, help="a folder to write the table and its figures into, too")
     options = parser.parse_args()
+    machine = describe_machine(("cobnut", "onnxruntime", "openvino", "pyarrow", "ray"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bundle = options.bundle or train(folder)
@@ -37,7 +38,6 @@ def main() -> None:
             run(bundle, source, engine, count, folder) for engine in options.engines.split(",") for count in workers
         ]
         judged = {row["sha256"] for row in rows}
-    machine = describe_machine(("cobnut", "onnxruntime", "openvino", "pyarrow", "ray"))
     text = describe(rows, options.images, machine, len(judged) == 1)
     print(text)
     if options.out:
