@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cobnut.data.augment import augment, cut_patches
+from cobnut.data.mapped import release
 from cobnut.data.spoil import spoil
 from cobnut.options import AugmentationOptions
 from cobnut.recipe import Recipe
@@ -61,8 +62,10 @@ class ImageBatches(Dataset[Batch]):
 
     def __getitem__(self, draw: Draw) -> Batch:
         seen, wanted, spoilt = self.prepare(self.images[draw.positions], np.random.default_rng(draw.seed))
+        release(self.images)
         if self.features is not None:
             features = self.features[draw.positions].astype(np.float32, copy=False)
+            release(self.features)
             return Batch(torch.from_numpy(features), *_tensors(wanted, spoilt))
         return Batch(*_tensors(seen, wanted, spoilt))
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from cobnut.data.mapped import release
 from cobnut.errors import ImageError
 from cobnut.options import ImageOptions
 
@@ -71,10 +72,11 @@ def image_shape(source: Path | BinaryIO) -> tuple[int, int]:
 
 
 def in_chunks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Images (n, h, w, c) as views of few at a time, the fewer the larger they are."""
+    """Images (n, h, w, c) as views of few at a time, the fewer the larger; kept ones leave the memory again."""
     step = max(1, min(MOST_AT_ONCE, PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])))
     for start in range(0, len(images), step):
         yield images[start : start + step]
+        release(images)
 
 
 def read_mask(source: Path | BinaryIO) -> NDArray[np.bool_]:

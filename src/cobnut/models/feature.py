@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cobnut.data.mapped import release
 from cobnut.models.detector import Detector
 from cobnut.models.encoders import build_encoder
 from cobnut.models.positions import Positions
@@ -228,9 +229,10 @@ def build_feature(options: FeatureOptions, image: ImageOptions) -> FeatureNetwor
 
 
 def in_batches(features: NDArray[np.floating[Any]]) -> Iterator[Tensor]:
-    """Kept features as tensors, few at a time."""
+    """Kept features as tensors, few at a time; they leave the memory again."""
     for start in range(0, len(features), _BATCH):
         yield torch.from_numpy(features[start : start + _BATCH].astype(np.float32))
+        release(features)
 
 
 def _to_grid(features: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -55,6 +55,6 @@ def _key(encoder: nn.Module, images: NDArray[np.uint8]) -> str:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     digest.update(str(images.shape).encode())
-    for image in images:
-        digest.update(image.tobytes())
+    for batch in in_chunks(images):
+        digest.update(batch.tobytes())
     return digest.hexdigest()[:40]

@@ -154,7 +154,10 @@ def _make(recipe: Recipe, images: dict[Split, Images], folder: Path, make: MakeO
         best_epoch=one.best_epoch,
         weights=one.weights,
         parameters=count_parameters(one.detector),
-        seen={split: [hash_pixels(image) for image in kept] for split, kept in images.items()},
+        seen={
+            split: [hash_pixels(image) for batch in in_chunks(kept) for image in batch]
+            for split, kept in images.items()
+        },
         export=export,
     )
 
@@ -165,7 +168,8 @@ def without_copies(images: dict[Split, Images]) -> list[int]:
     The same photograph in another file would be judged by what has learned it. Raises :class:`DataError` when too few
     are left.
     """
-    seen = {hash_pixels(image) for split in ("train", "validation") for image in images[split]}
+    trained: tuple[Split, ...] = ("train", "validation")
+    seen = {hash_pixels(image) for split in trained for batch in in_chunks(images[split]) for image in batch}
     places = []
     for place, image in enumerate(images["calibration"]):
         if (pixels := hash_pixels(image)) not in seen:
