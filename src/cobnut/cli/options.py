@@ -111,6 +111,16 @@ Folds = Annotated[
     ),
 ]
 
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        "--devices",
+        metavar="COUNT",
+        min=1,
+        help="GPUs of this machine that train together, or without any processes on the CPU.",
+        show_default="1",
+    ),
+]
 DefectRate = Annotated[
     float,
     typer.Option(

@@ -46,6 +46,7 @@ def train(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of split, weights and order; the same seed gives the same detector.")
     ] = None,
+    devices: options.Devices = None,
     weights: options.Weights = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted training of this bundle.")
@@ -70,6 +71,7 @@ def train(
     options.use_weights(weights)
     told = (
         *(("calibration.method=conformal",) if folds else ()),  # of the study's recipes too, unless --set says no
+        *((f"training.devices={devices}",) if devices else ()),
         *(settings or ()),
         *options.as_settings(options.promise(alpha, confidence, folds), inspect_only, ignore, smallest_defect),
     )

@@ -74,11 +74,15 @@ class EpochOrder(Sampler[Draw]):
     """Batches of positions, shuffled anew each epoch by (seed, epoch), so that an interrupted run goes on exactly.
 
     The positions are dealt into batches of nearly equal size: no batch of one image upsets batch normalisation. Without
-    shuffling every epoch is the same, chance and all: losses of such epochs can be compared.
+    shuffling every epoch is the same, chance and all: losses of such epochs can be compared. Of processes that train
+    together each gets its :func:`share` of every batch, with a chance of its own.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, shuffle: bool) -> None:
+    def __init__(
+        self, count: int, batch_size: int, seed: int, shuffle: bool, rank: int = 0, processes: int = 1
+    ) -> None:
         self.count, self.batch_size, self.seed, self.shuffle, self.epoch = count, batch_size, seed, shuffle, 0
+        self.rank, self.processes = rank, processes
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before every epoch."""
@@ -93,12 +97,27 @@ class EpochOrder(Sampler[Draw]):
         if self.shuffle:
             np.random.default_rng(chance).shuffle(order)
         for number, positions in enumerate(np.array_split(order, len(self))):
-            yield Draw(positions, (*chance, number, 1))
+            yield Draw(share(positions, self.rank, self.processes), (*chance, number, 1 + self.rank))
 
 
-def batches(images: ImageBatches, batch_size: int, seed: int, shuffle: bool) -> DataLoader[Batch]:
+def share(positions: NDArray[np.intp], rank: int, processes: int) -> NDArray[np.intp]:
+    """What one of several processes learns from of a batch: as many positions as each of the others, two at least.
+
+    A batch that does not divide begins again at its end, so that no process waits for another's step.
+    """
+    if processes == 1:
+        return positions
+    each = max(2, -(-len(positions) // processes))
+    shared: NDArray[np.intp] = np.resize(positions, (processes, each))[rank]
+    return shared
+
+
+def batches(
+    images: ImageBatches, batch_size: int, seed: int, shuffle: bool, rank: int = 0, processes: int = 1
+) -> DataLoader[Batch]:
     """Batches of ``images``: shuffled and spoilt anew each epoch, or in their order and always alike."""
-    return DataLoader(images, sampler=EpochOrder(len(images), batch_size, seed, shuffle), batch_size=None)
+    order = EpochOrder(len(images), batch_size, seed, shuffle, rank, processes)
+    return DataLoader(images, sampler=order, batch_size=None)
 
 
 def _tensors(*arrays: NDArray[np.uint8] | NDArray[np.bool_]) -> Iterator[torch.Tensor]:

@@ -10,6 +10,8 @@ from cobnut.options.base import Auto, Fraction, Options, Weight, Width, check_fo
 LARGEST = 2048
 ASPECTS = (0.125, 8.0)
 
+# Of one machine.
+MOST_DEVICES = 64
 # Each is a detector of its own in the model.
 MOST_FOLDS = 100
 
@@ -143,7 +145,14 @@ class TrainingOptions(Options):
         ge=1,
         description="epochs without a better validation loss after which training stops, of the epochs asked for",
     )
-    batch_size: int = Field(8, ge=4, description="images a step")
+    batch_size: int = Field(8, ge=4, description="images a step, of all devices together")
+    devices: int = Field(
+        1,
+        ge=1,
+        le=MOST_DEVICES,
+        description="GPUs, or without any processes on the CPU, that train together on one machine: each learns from "
+        "its share of every batch, at least 2 images",
+    )
     most_steps: int = Field(
         0,
         ge=0,

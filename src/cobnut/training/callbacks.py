@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,14 @@ class Record(Callback):
         self._learning_rate = 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Start the clock, and make chance depend on (seed, epoch) alone, so that a resumed run repeats it exactly."""
+        """Start the clock, and make chance depend on (seed, epoch) alone, so that a resumed run repeats it exactly.
+
+        Of processes that train together each has a chance of its own.
+        """
         self._started = time.perf_counter()
         self._learning_rate = trainer.optimizers[0].param_groups[-1]["lr"]  # of a fine-tuned network: the decoder's
-        torch.manual_seed(int(np.random.SeedSequence([self.seed, trainer.current_epoch]).generate_state(1)[0]))
+        place = [self.seed, trainer.current_epoch, *([trainer.global_rank] if trainer.global_rank else [])]
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch down, and keep its weights when no validation loss was lower."""
@@ -83,11 +88,15 @@ class WayBack(Callback):
         self.path, self.seconds, self._saved = path, seconds, 0.0
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Save when the last save is long enough ago; never in the epoch that stops, or it would be gone on from."""
-        if not trainer.should_stop and time.monotonic() - self._saved >= self.seconds:
-            with write_whole(self.path) as partial:
-                trainer.save_checkpoint(partial)
-            self._saved = time.monotonic()
+        """Save when the last save is long enough ago; never in the epoch that stops, or it would be gone on from.
+
+        Of processes that train together the first says when, and writes; Lightning wants the others to be there.
+        """
+        if trainer.should_stop or not trainer.strategy.broadcast(time.monotonic() - self._saved >= self.seconds):
+            return
+        with write_whole(self.path) if trainer.is_global_zero else nullcontext(self.path) as path:
+            trainer.save_checkpoint(path)
+        self._saved = time.monotonic()
 
 
 class Watched(Callback):

@@ -6,6 +6,7 @@ from cobnut.calibration.decision import check_promise, settle
 from cobnut.errors import RecipeError
 from cobnut.losses import build_loss
 from cobnut.models import build_network, check_error
+from cobnut.options import TrainingOptions
 from cobnut.recipe import Recipe
 
 
@@ -15,6 +16,7 @@ def check_recipe(recipe: Recipe) -> None:
         build_network(recipe)
         build_loss(recipe.training.loss)
     check_error(recipe)
+    _check_devices(recipe.training)
     network = recipe.network
     if recipe.image.smallest_defect and not (recipe.image.follow and network.rebuilds == "features"):
         raise RecipeError(
@@ -40,6 +42,19 @@ def check_recipe(recipe: Recipe) -> None:
             f"robust.threshold = {recipe.robust.threshold}: a sparse part can only be split off images that the "
             "network gives back whole and unspoilt; set it to 0, or leave out "
             + " and ".join(name for name, is_so in spoils.items() if is_so)
+        )
+
+
+def _check_devices(options: TrainingOptions) -> None:
+    devices = options.devices
+    if devices == 1:
+        return
+    if 0 < (there := torch.cuda.device_count()) < devices:
+        raise RecipeError(f"training.devices = {devices}: {there} GPUs are there; set it to {there}")
+    if options.batch_size < 2 * devices:
+        raise RecipeError(
+            f"training.devices = {devices}: a batch gives each at least 2 images; set training.batch_size to "
+            f"{2 * devices} or more, it is {options.batch_size}"
         )
 
 

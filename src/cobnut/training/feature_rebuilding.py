@@ -27,7 +27,7 @@ class FeatureRebuilding(Rebuilding):
                 squared = squared * self._inside(squared)
             loss = (squared * weight).mean()
         figures = {f"{part}_loss": loss, f"{part}_mse": squared.mean()}
-        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(seen))
+        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(seen), sync_dist=True)
         return loss
 
 

@@ -1,41 +1,37 @@
 """Train a recipe's network as the study did (3.3): Adam, StepLR, early stopping; resumable and repeatable."""
 
-import logging
 import pickle
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch import Callback
 from numpy.typing import NDArray
 from torch import nn
 
-from cobnut.data.dataset import Features, ImageBatches, batches, build_preparation
+from cobnut.data.dataset import Features
 from cobnut.data.region import Region, shrink_region
 from cobnut.errors import CobnutError
 from cobnut.files import write_whole
 from cobnut.models import build_network, build_rebuilding
 from cobnut.models.feature import FeatureNetwork
 from cobnut.models.transfer import HalfFrozen
-from cobnut.options import TrainingOptions
 from cobnut.recipe import Recipe
 from cobnut.runtime.bundle import Epoch
-from cobnut.training.callbacks import EpochListener, NetworkListener, ReconstructionPictures, Record, Watched, WayBack
+from cobnut.training.callbacks import EpochListener, NetworkListener, ReconstructionPictures, Record, Watched
+from cobnut.training.devices import beside_others
 from cobnut.training.engine import Engine
+from cobnut.training.epochs import WAY_BACK, Work, quiet, run_epochs
 from cobnut.training.feature_rebuilding import FeatureRebuilding
 from cobnut.training.features import kept_features, learn_space
 from cobnut.training.loggers import build_loggers
 from cobnut.training.rebuilding import Rebuilding
-from cobnut.training.sparse import SparsePart
 
 PICTURED = 8
-WAY_BACK, FITTED = "way-back.ckpt", "fitted.ckpt"
+FITTED = "fitted.ckpt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +88,23 @@ def fit(
     if has_fitted:
         record.load_state_dict(load_checkpoint(folder / FITTED))
     else:
-        training = ImageBatches(train, build_preparation(recipe, is_training=True), *features[:1])
-        validating = ImageBatches(validation, build_preparation(recipe, is_training=False), *features[1:])
-        callbacks: list[Callback] = [record]
-        if not is_feature:
-            callbacks.append(_pictures(network, recipe, validation, folder))
-        if recipe.robust.threshold:
-            callbacks.append(SparsePart(recipe.robust, training))
+        before: list[Callback] = [] if is_feature else [_pictures(network, recipe, validation, folder)]
         after = [] if heard.on_network is None else [Watched(network, heard.on_network)]
-        step = FeatureRebuilding if is_feature else Rebuilding
-        module = step(
-            learning, recipe, recipe.training.shortened(len(training)), None if recipe.patches.size else region
+        work = Work(
+            learning,
+            FeatureRebuilding if is_feature else Rebuilding,
+            recipe,
+            (train, features[0] if features else None),
+            (validation, features[1] if features else None),
+            None if recipe.patches.size else region,
+            folder / WAY_BACK,
         )
-        _run(module, recipe, training, validating, callbacks, loggers, folder, after)
+        if work.way_back.exists():
+            load_checkpoint(work.way_back)
+        with quiet():
+            written_by = build_loggers(loggers, folder, recipe)
+        with beside_others(work) as seat:
+            run_epochs(work, [record, *before], after, written_by, seat)
         with write_whole(folder / FITTED) as partial:
             torch.save(record.state_dict(), partial)
     learning.load_state_dict(record.best_weights)
@@ -139,58 +139,6 @@ def _pictures(
     return ReconstructionPictures(rebuilding, shown, folder / "reconstructions", recipe.training.picture_epochs)
 
 
-def _run(
-    module: Rebuilding,
-    recipe: Recipe,
-    training: ImageBatches,
-    validating: ImageBatches,
-    callbacks: list[Callback],
-    loggers: Sequence[str],
-    folder: Path,
-    after: list[Watched],
-) -> None:
-    """The epochs themselves, from the start or from the way back."""
-    options, way_back = module.options, folder / WAY_BACK
-    if way_back.exists():
-        load_checkpoint(way_back)
-    with _quiet(), _deterministic():
-        trainer = Trainer(
-            max_epochs=options.epochs,
-            callbacks=[
-                *callbacks,
-                EarlyStopping("val_loss", patience=options.patience, mode="min", check_finite=False),
-                *after,  # before the way back: an epoch that was not looked at is done again
-                WayBack(way_back),
-            ],
-            logger=build_loggers(loggers, folder, recipe),
-            precision=_precision(options),
-            accelerator="auto",
-            devices=1,
-            log_every_n_steps=1,
-            num_sanity_val_steps=0,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        try:
-            trainer.fit(
-                module,
-                batches(training, options.batch_size, recipe.seed, shuffle=True),
-                batches(validating, options.batch_size, recipe.seed, shuffle=False),
-                ckpt_path=way_back if way_back.exists() else None,
-                weights_only=True,
-            )
-        except SystemExit:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from None
-
-
-def _precision(options: TrainingOptions) -> Literal["32-true", "bf16-mixed"]:
-    """Bfloat16 where it is asked for, or where the processor itself multiplies it: elsewhere it would be slower."""
-    is_native = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
-    is_wanted = options.precision == "bfloat16" or (options.precision == "auto" and is_native)
-    return "bf16-mixed" if is_wanted else "32-true"
-
-
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of ours; raises :class:`CobnutError` when it is damaged."""
     try:
@@ -201,27 +149,3 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: is damaged ({reason}); remove the folder {path.parent} and begin anew, without --resume if given"
         ) from None
     return content
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's hints about its own products and our deliberate choices away from the user."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-@contextmanager
-def _deterministic() -> Iterator[None]:
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

@@ -61,7 +61,7 @@ class Rebuilding(LightningModule):
         with torch.autocast(self.device.type, enabled=False):  # differences of squares need all their digits
             loss = self._loss(reconstruction, wanted, batch.spoilt)
         figures = {f"{part}_loss": loss, f"{part}_mse": mse(reconstruction, wanted)}
-        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(batch.wanted))
+        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(batch.wanted), sync_dist=True)
         return loss
 
     def _inside(self, like: Tensor) -> Tensor:

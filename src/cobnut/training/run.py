@@ -14,7 +14,8 @@ from cobnut.files import make_folder, write_whole
 from cobnut.recipe import Recipe
 from cobnut.records import Split
 from cobnut.runtime.bundle import is_bundle
-from cobnut.training.fit import FITTED, WAY_BACK
+from cobnut.training.epochs import WAY_BACK
+from cobnut.training.fit import FITTED
 
 # Keeps what is done of a fold.
 FOLD_DONE = "detector.ckpt"
