@@ -90,14 +90,16 @@ def suspect_findings(suspects: Sequence[tuple[Sample, float]]) -> Iterator[Findi
     good = [(f"{value:.1f} deviations above", [sample]) for sample, value in suspects if not sample.is_defective]
     if good:
         yield Finding(
-            f"{words.count(len(good), 'good image')} that look{'s' if len(good) == 1 else ''} defective beside the others.",
+            words.count(len(good), "good image that looks defective", "good images that look defective")
+            + " beside the others.",
             "Look at them: a defect among the good images teaches the detector to pass it.",
             good,
         )
     defective = [(f"{-value:.1f} deviations below", [sample]) for sample, value in suspects if sample.is_defective]
     if defective:
         yield Finding(
-            f"{words.count(len(defective), 'defective image')} that look{'s' if len(defective) == 1 else ''} better than half of the good ones.",
+            words.count(len(defective), "defective image that looks", "defective images that look")
+            + " better than half of the good ones.",
             "Look at them: a wrong label, a defect out of sight, or one too small for the first look of an audit.",
             defective,
         )
