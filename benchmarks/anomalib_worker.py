@@ -79,7 +79,9 @@ def fit(detector: str, data: Path, out: Path, size: int, threads: int) -> dict[s
     scores: dict[str, float] = {}
     spent: dict[str, float] = {"clock": 0.0, "processor": 0.0, "memory": 0.0}
 
-    def start(*_: Any) -> None:
+    def start(_trainer: Any, _module: Any, _batch: Any, number: int, *_: Any) -> None:
+        if number:  # the first batch, because models with a memory learn it when validation starts
+            return
         spent["memory"], spent["clock"] = memory_mb(), spent["clock"] - time.perf_counter()
         spent["processor"] -= time.process_time()
 
@@ -91,7 +93,7 @@ def fit(detector: str, data: Path, out: Path, size: int, threads: int) -> dict[s
         scores.update(zip(outputs.image_path, outputs.pred_score.flatten().tolist(), strict=True))
 
     # The raw scores of the validation images, and what they took.
-    watch = LambdaCallback(on_validation_start=start, on_validation_end=end, on_validation_batch_end=keep)
+    watch = LambdaCallback(on_validation_batch_start=start, on_validation_end=end, on_validation_batch_end=keep)
     model = build(detector, size)
     engine = Engine(callbacks=[watch], accelerator="cpu", logger=False, default_root_dir=out, enable_progress_bar=False)
     began, worked = time.perf_counter(), time.process_time()
