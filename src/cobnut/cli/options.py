@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from cobnut.runtime.inspect import Inspector
+    from cobnut.study.cluster import Cluster
 
 Data = Annotated[
     Path | None,
@@ -44,6 +45,26 @@ Engine = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="Threads that run the model.", show_default="one for each core"),
+]
+
+RunsOn = Annotated[
+    str, typer.Option("--engine", metavar="NAME", help="Where trainings run: local, one at a time; or ray, a cluster.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="With --engine ray: the cluster, whose nodes see this very folder; auto for the one that this machine is "
+        "a part of.",
+        show_default="one of its own on this machine",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, max=4096, help="With --engine ray: trainings at once.", show_default="one on each node"
+    ),
 ]
 
 Images = Annotated[
@@ -210,6 +231,23 @@ def split_version(place: Path) -> tuple[Path, int | None]:
     if at and version.isdigit() and not place.exists():
         return Path(name), int(version)
     return place, None
+
+
+def build_cluster(engine: str, address: str | None, workers: int | None) -> "Cluster | None":
+    """The cluster that these options name, ``None`` for this process alone."""
+    from cobnut.errors import CobnutError, require_extra
+
+    if engine not in ("local", "ray"):
+        raise CobnutError(f"--engine {engine}: is not one of local, ray")
+    if engine == "local":
+        for name, value in (("--address", address), ("--workers", workers)):
+            if value is not None:
+                raise CobnutError(f"{name} {value}: goes with --engine ray")
+        return None
+    require_extra("ray", "ray", "--engine ray")
+    from cobnut.study.cluster import Cluster
+
+    return Cluster(address, workers)
 
 
 def use_weights(folder: Path | None) -> None:

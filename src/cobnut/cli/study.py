@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from cobnut.evaluation.outcome import Failure, Outcome
+    from cobnut.study.cluster import Cluster
     from cobnut.study.grid import Cell, Grid
 
 PAGE, ROWS, FIGURES, NOTES = "report.html", "results.csv", "results.json", "results.md"
@@ -55,6 +56,9 @@ def study(
     settings: options.Settings = None,
     weights: options.Weights = None,
     loggers: options.Loggers = None,
+    engine: options.RunsOn = "local",
+    address: options.Address = None,
+    workers: options.Workers = None,
 ) -> None:
     """Train every recipe on every data set with every seed, and compare them in one report.
 
@@ -75,6 +79,7 @@ def study(
 
     options.use_weights(weights)
     check_loggers(loggers or ())
+    cluster = options.build_cluster(engine, address, workers)
     if not data:
         raise CobnutError("name at least one data set, for example cobnut study photos/hazelnut --out night")
     names = [name.strip() for each in recipes or recipe_names() for name in each.split(",") if name.strip()]
@@ -85,7 +90,7 @@ def study(
         grid = read_grid(data, names, settings or (), seeds, out_path)
     with hold_study(grid, _command(data, names, settings or (), seeds, weights, out_path)):
         _say_stand_ins(grid)
-        failures = _run(grid, loggers or options.DEFAULT_LOGGERS)
+        failures = _run(grid, loggers or options.DEFAULT_LOGGERS, cluster)
         _write_results(out_path)
     if failures:
         for failure in failures:
@@ -102,7 +107,7 @@ def _say_stand_ins(grid: "Grid") -> None:
             remark(f"{recipe.name}: its encoder's weights were not found (--weights DIR); it runs with {stand_in}")
 
 
-def _run(grid: "Grid", loggers: "Sequence[str]") -> "list[Failure]":
+def _run(grid: "Grid", loggers: "Sequence[str]", cluster: "Cluster | None") -> "list[Failure]":
     """Run the cells that wait, with a line for each that ends."""
     from cobnut.evaluation.outcome import Failure
     from cobnut.report.words import duration
@@ -128,7 +133,12 @@ def _run(grid: "Grid", loggers: "Sequence[str]") -> "list[Failure]":
             on_judge=lambda cell: _judging_listener(bar, cell),
             on_end=on_end,
         )
-        return run_study(grid, listeners, loggers)
+        if cluster is None:
+            return run_study(grid, listeners, loggers)
+        from cobnut.study.cluster import run_study_on_cluster
+
+        bar.update(bar.task_ids[0], description="trainings on the cluster", total=None)
+        return run_study_on_cluster(grid, cluster, listeners, loggers)
 
 
 def _judging_listener(bar: "Progress", cell: "Cell") -> "Callable[[int], None]":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cobnut.evaluation.trials import TrialRow, Tuning
     from cobnut.recipe import Recipe
     from cobnut.records import Sample
+    from cobnut.study.cluster import Cluster
     from cobnut.study.ledger import Ledger
     from cobnut.study.space import Space
     from cobnut.study.tune import Task
@@ -75,6 +76,9 @@ def tune(
     weights: options.Weights = None,
     loggers: options.Loggers = None,
     no_truth: NoTruth = False,
+    engine: options.RunsOn = "local",
+    address: options.Address = None,
+    workers: options.Workers = None,
 ) -> None:
     """Search the settings of a recipe that tell good images best from the same images with synthetic defects.
 
@@ -103,10 +107,11 @@ def tune(
 
     options.use_weights(weights)
     check_loggers(loggers or ())
+    cluster = options.build_cluster(engine, address, workers)
     plain, samples = read_recipe(recipe, settings or (), seed), read_dataset(data, good, defective)
     task = _plan(plain, samples, space, settings or ())
     with _open(task, out_path, storage) as ledger:
-        _search(task, ledger, trials, loggers or options.DEFAULT_LOGGERS)
+        _search(task, ledger, trials, loggers or options.DEFAULT_LOGGERS, cluster, storage)
         _end(ledger, task.space, plain, [] if no_truth else samples, options.name_of(data, good), trials)
 
 
@@ -131,7 +136,14 @@ def _load_software() -> None:
         import cobnut.study.tune  # noqa: F401
 
 
-def _search(task: "Task", ledger: "Ledger", trials: int, loggers: "Sequence[str]") -> None:
+def _search(
+    task: "Task",
+    ledger: "Ledger",
+    trials: int,
+    loggers: "Sequence[str]",
+    cluster: "Cluster | None",
+    storage: str | None,
+) -> None:
     """Work at trials with a bar for the one at hand and a line for each that ends."""
     from cobnut.study.claims import finished
     from cobnut.study.tune import TuneListeners, tune
@@ -145,7 +157,13 @@ def _search(task: "Task", ledger: "Ledger", trials: int, loggers: "Sequence[str]
             on_begin=lambda number, recipe: _begin(bar, number, recipe),
             on_end=lambda number, rows: _tell(number, rows, trials),
         )
-        tune(task, ledger, trials, listeners, loggers)
+        if cluster is None:
+            tune(task, ledger, trials, listeners, loggers)
+        else:
+            from cobnut.study.cluster import tune_on_cluster
+
+            bar.update(bar.task_ids[0], description="trials on the cluster", total=None)
+            tune_on_cluster(task, ledger, trials, storage, cluster, listeners, loggers)
 
 
 def _begin(bar: "Progress", number: int, recipe: "Recipe") -> "Listeners":

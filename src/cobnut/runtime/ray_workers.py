@@ -5,13 +5,10 @@ batches wherever that is, so the rows are those of the local engine to the last 
 size and tell nobody when one of them is safe on disk.
 """
 
-import logging
-import os
 import socket
 import tempfile
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,19 +16,13 @@ from typing import Any
 import cobnut
 from cobnut.errors import CobnutError
 from cobnut.runtime.bundle import MANIFEST, read_manifest, version_path
+from cobnut.runtime.cluster import check_node, connect
 from cobnut.runtime.remote import is_url
 from cobnut.runtime.shards import Answer, Job, Shard, ShardJudge, blame
-from cobnut.runtime.workers import cores
 
 # A second shard waits at each actor, so that none idles while its answer travels; no more, so that memory stays flat.
 _AT_ONCE = 2
 _SECONDS_TO_WAIT = 600.0  # a cluster may have to start machines first
-# What Ray would tell its makers, say of itself, or warn of; set before it is imported.
-_SILENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DISABLE_IMPORT_WARNING": "1",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +38,7 @@ class RayEngine:
 
         Raises :class:`CobnutError` where there is no such cluster, or workers die at one shard again and again.
         """
-        with _cluster(self.address, self.workers) as ray:
+        with connect(self.address, self.workers) as ray:
             count = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
             team = _Team(ray, job, min(count, len(shards)), shards)
             try:
@@ -70,10 +61,8 @@ class RayJudge:
 
     def begin(self, version: str) -> CobnutError | None:
         """Load the bundle; gives what keeps this node from judging as the others do."""
-        host = socket.gethostname()
-        if cobnut.__version__ != version:
-            return CobnutError(f"node {host} has Cobnut {cobnut.__version__}, not {version}; install the same on all")
         try:
+            check_node(version)
             self._judge = ShardJudge(self._job, threads=1)
         except CobnutError as error:
             return error
@@ -174,46 +163,6 @@ class _Team:
                     shard = self._waiting.popleft()
                     member.at[shard.number] = shard
                     self._asked[member.actor.judge.remote(shard)] = member
-
-
-@contextmanager
-def _cluster(address: str | None, workers: int | None) -> Iterator[Any]:
-    """Ray, connected; one that the caller has connected already is used and stays so."""
-    for name, value in _SILENT.items():
-        os.environ.setdefault(name, value)
-    import ray
-
-    if ray.is_initialized():
-        yield ray
-        return
-    if address is not None:
-        _check_address(address)
-    own: dict[str, Any] = (
-        {"num_cpus": max(workers or 0, cores()), "include_dashboard": False} if address is None else {}
-    )
-    try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise _unanswered(address, error) from None
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _check_address(address: str) -> None:
-    """Raise :class:`CobnutError` at once where nobody listens; Ray itself would try for minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    try:
-        if port.isdecimal():
-            socket.create_connection((host, int(port)), timeout=20).close()
-    except OSError as error:
-        raise _unanswered(address, error) from None
-
-
-def _unanswered(address: str | None, error: Exception) -> CobnutError:
-    reason = " ".join(str(error).split())[:200]
-    return CobnutError(f"--address {address}: no Ray cluster answers ({reason}); `ray start --head` tells an address")
 
 
 def _read_files(job: Job) -> dict[str, bytes]:

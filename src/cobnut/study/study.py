@@ -38,7 +38,7 @@ def run_study(
     for cell in waiting_cells(grid):
         started = time.perf_counter()
         listeners.on_begin(cell)
-        end = _run_or_record(cell, listeners, loggers)
+        end = run_or_record(cell, listeners, loggers)
         if isinstance(end, Failure):
             failures.append(end)
         listeners.on_end(cell, end, time.perf_counter() - started)
@@ -69,7 +69,8 @@ def is_done(cell: Cell) -> bool:
     return True
 
 
-def _run_or_record(cell: Cell, listeners: StudyListeners, loggers: Sequence[str]) -> Outcome | Failure:
+def run_or_record(cell: Cell, listeners: StudyListeners, loggers: Sequence[str]) -> Outcome | Failure:
+    """Run a cell, or go on with it, and write down what it came to; whatever stops it is a failure on record."""
     try:
         outcome = _run_cell(cell, listeners, loggers)
         write_outcome(outcome, cell.outcome)
