@@ -204,10 +204,16 @@ def as_settings(
     inspect_only: str | None,
     ignore: str | None,
     smallest_defect: float | None,
+    devices: int | None,
 ) -> list[str]:
     """What these options say, as ``key=value`` of a recipe."""
     told = {f"calibration.{name}": value for name, value in promised.items()}
-    others = {"region.inspect": inspect_only, "region.ignore": ignore, "image.smallest_defect": smallest_defect}
+    others = {
+        "region.inspect": inspect_only,
+        "region.ignore": ignore,
+        "image.smallest_defect": smallest_defect,
+        "training.devices": devices,
+    }
     return [
         f"{key}={json.dumps(value, ensure_ascii=False)}"
         for key, value in {**told, **others}.items()

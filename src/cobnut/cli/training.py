@@ -71,9 +71,8 @@ def train(
     options.use_weights(weights)
     told = (
         *(("calibration.method=conformal",) if folds else ()),  # of the study's recipes too, unless --set says no
-        *((f"training.devices={devices}",) if devices else ()),
         *(settings or ()),
-        *options.as_settings(options.promise(alpha, confidence, folds), inspect_only, ignore, smallest_defect),
+        *options.as_settings(options.promise(alpha, confidence, folds), inspect_only, ignore, smallest_defect, devices),
     )
     checked = with_effort(recipe, effort, told, seed)
     is_feature = checked.network.rebuilds == "features"
