@@ -90,12 +90,10 @@ def batch(
     Goes on where it was when it is given again after it was killed: no image is judged twice, none is lost. An image
     that cannot be read is a row with its error. Exit code 0: all were judged, 3: some could not be.
 
-    Example: cobnut batch hazelnut.cobnut 'archive/2026-*' --out judged --workers 8
+    Example: cobnut batch hazelnut.cobnut 'archive/2026-*/*.png' --out judged
     """
     from cobnut.runtime.batch import Request
 
-    if require_signature:
-        options.open_inspector(bundle, require_signature)  # the workers prove that theirs is the same bundle
     place, version = options.split_version(bundle)
     request = Request(
         bundle=place,
@@ -106,12 +104,25 @@ def batch(
         form=_form(form),
         shard=shard,
         is_fresh=fresh,
+        digest=_vouched(place, version, require_signature) if require_signature else None,
     )
     _refuse_among(request)
     done = _run(request, _build_engine(engine, address, workers))
     _tell(done, out_folder, maps)
     if done.record.unreadable:
         raise typer.Exit(3)
+
+
+def _vouched(bundle: Path, version: int | None, keys: list[Path]) -> str:
+    """The digest of a bundle that one of the keys has signed; workers refuse to judge with another."""
+    import json
+
+    from cobnut.runtime.bundle import read_contents
+    from cobnut.runtime.signatures import check_signed
+
+    contents = read_contents(bundle, version)
+    check_signed(bundle, contents, keys)
+    return str(json.loads(contents.record)["digest"])
 
 
 def _form(name: str | None) -> str:

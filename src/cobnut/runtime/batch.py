@@ -29,7 +29,10 @@ FORMS = (".parquet", ".csv", ".jsonl")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be judged by which bundle into which folder; ``form`` is one of ``FORMS``, ``shard`` its images."""
+    """What is to be judged by which bundle into which folder; ``form`` is one of ``FORMS``, ``shard`` its images.
+
+    ``digest`` is that of the bundle's manifest, where it was checked that somebody vouches for it.
+    """
 
     bundle: Path
     version: int | None
@@ -39,6 +42,7 @@ class Request:
     form: str = ".parquet"
     shard: int | None = None
     is_fresh: bool = False
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ def run_batch(request: Request, engine: Engine, listeners: BatchListeners | None
     read_manifest(request.bundle, request.version)  # refuses a bundle that is not whole
     with _hold(out):
         if request.is_fresh:
+            read_sources(request.sources)  # what is finished is not taken away for a source that is not there
             _sweep(out)
         plan, newcomers = _settle(request)
         if (former := _read_record(out)) is not None:
@@ -149,7 +154,7 @@ def _hold(out: Path) -> Iterator[None]:
             return
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise CobnutError(
                 f"--out {out}: another `cobnut batch` is at work there; wait until it has ended, or choose another"
             ) from None
@@ -167,6 +172,8 @@ def _sweep(out: Path) -> None:
 def _settle(request: Request) -> tuple[Plan, int]:
     """The plan of the folder, made now where there is none, and how many images it lacks that the sources hold."""
     digest, path = read_digest(request.bundle, request.version), request.out / PLAN
+    if request.digest not in (None, digest):
+        raise CobnutError(f"{request.bundle}: was changed after its signature was checked; put back the one that holds")
     asked = ask(request.sources, digest, request.version, request.maps, request.form, request.shard)
     former = read_plan(path) if path.is_file() else None
     if former is None:
@@ -265,7 +272,10 @@ def _read_record(out: Path) -> Record | None:
     path = out / RECORD
     if not path.is_file():
         return None
-    record = Record(**json.loads(path.read_text("utf-8")))
+    try:
+        record = Record(**json.loads(path.read_text("utf-8")))
+    except (ValueError, TypeError):  # a power cut may leave an empty file: what is judged is gathered again
+        return None
     return record if (out / record.verdicts).is_file() else None
 
 

@@ -154,6 +154,8 @@ def read_contents(bundle: Path, version: int | None = None) -> Contents:
     path = bundle / MANIFEST if version is None else version_path(bundle, version)
     if version is None or not path.is_file():
         _check_bundle(bundle)
+    if not path.is_file() and _holds(bundle, version):
+        path = bundle / MANIFEST  # a bundle that was never calibrated anew keeps no other versions
     if not path.is_file():
         raise BundleError(f"{bundle}: has no version {version}; `cobnut rollback {bundle} --list` shows them")
     record = path.read_bytes()
@@ -209,6 +211,14 @@ def is_only_a_bundle(path: Path) -> bool:
         return {"format", "digest", "recipe"} <= _read_record(path / MANIFEST, (path / MANIFEST).read_bytes()).keys()
     except BundleError:
         return False
+
+
+def _holds(bundle: Path, version: int | None) -> bool:
+    """Whether the present manifest is the one of ``version``."""
+    return (
+        version is not None
+        and _read_record(bundle / MANIFEST, (bundle / MANIFEST).read_bytes()).get("version") == version
+    )
 
 
 def _check_bundle(bundle: Path) -> None:

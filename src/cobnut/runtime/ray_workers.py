@@ -107,6 +107,8 @@ class _Team:
         """Every shard's answer, as they come."""
         while self._waiting or any(member.at for member in self._members):
             ready, _ = self._ray.wait(list(self._asked), num_returns=1, timeout=_SECONDS_TO_WAIT)
+            if not ready and any(member.is_ready for member in self._members):
+                continue  # a large shard, or a slow bucket
             if not ready:
                 raise CobnutError(
                     f"Ray: no worker has answered for {_SECONDS_TO_WAIT:.0f} s; look at `ray status` whether a core is "
@@ -149,10 +151,11 @@ class _Team:
             return
         self._members.remove(member)
         shards = list(member.at.values())
-        if shards or not member.is_ready:
+        if shards or (self._waiting and not member.is_ready):
             blame(self._deaths, shards[0] if shards else self._waiting[0], how)
         self._waiting.extendleft(reversed(shards))
-        self._begin()
+        if self._waiting:
+            self._begin()
 
     def _occupy(self) -> None:
         """Give the actors that are ready what waits; near the end one shard each, so that all end about together."""

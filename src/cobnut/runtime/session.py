@@ -82,15 +82,16 @@ def _load_onnxruntime(
 
 def _load_openvino(model: Path, threads: int, files: Mapping[str, bytes]) -> tuple[_Run, Sequence[str], Sequence[str]]:
     check_engine("openvino")
-    import openvino
-
-    core, each_thread = openvino.Core(), threading.local()
+    each_thread = threading.local()
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",  # else newer processors compute in bfloat16, and other scores
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
     }
     try:
+        import openvino
+
+        core = openvino.Core()
         compiled = core.compile_model(_read_openvino(core, model, files), "CPU", settings)
     except Exception as error:  # as above
         raise BundleError(f"{model}: OpenVINO cannot load it ({_line(error)})") from None

@@ -192,7 +192,10 @@ def blame(deaths: Counter[int], shard: Shard, how: str) -> None:
 
 def _fetch(image: str, folder: str) -> bytes:
     if not is_url(image):
-        return Path(folder, image).read_bytes()
+        try:
+            return Path(folder, image).read_bytes()
+        except ValueError as error:  # a name that no file can have
+            raise OSError(str(error)) from None
     for wait in _WAITS:
         try:
             return read_url(image)

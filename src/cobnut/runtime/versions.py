@@ -62,7 +62,7 @@ def calibrate(
     # what was asked for, not what costs have chosen by some of these very images
     asked = {"alpha": manifest.asked["alpha"]} if "alpha" in manifest.asked else {}
     wanted = check_options(manifest.recipe.calibration, {"folds": 0, **asked, **(changes or {})})
-    first = _first(bundle, manifest)
+    first = first_version(bundle, manifest)
     choosing, calibrating = _unseen(first, images, inspector.region, is_parted=by_cost is not None)
     if by_cost is not None:
         usual = [answer.score for answer in _judge(inspector, (image.path for image in choosing), on_progress)]
@@ -85,6 +85,7 @@ def calibrate(
             "threshold": decision.threshold,
             "level": decision.level,
             "calibration_scores": scores,
+            "agreement": None,  # that was told of other images, by another threshold
             **_images_of(first, choosing, calibrating, labelled),
         }
     )
@@ -127,7 +128,7 @@ def defective_scores(
     """
     inspector = Inspector(bundle, engine="own", require_signature=require_signature)
     found = {hash_file(path): path for path in reversed(defective)}
-    first = _first(bundle, inspector.manifest).made_with("train", "validation")
+    first = first_version(bundle, inspector.manifest).made_with("train", "validation")
     for hashes, why in (
         (first | inspector.manifest.made_with("calibration"), "the bundle was made with this image as a good one"),
         ({hash_file(path) for path in good}, "stands among the good images as well"),
@@ -196,7 +197,7 @@ def _inspected(verdict: Verdict) -> NDArray[np.float32]:
     return np.asarray(values[shrink_region(verdict.inspected, (values.shape[0], values.shape[1]))])
 
 
-def _first(bundle: Path, manifest: Manifest) -> Manifest:
+def first_version(bundle: Path, manifest: Manifest) -> Manifest:
     """The version that training made; later ones may have chosen an alpha by further images."""
     kept = versions(bundle)
     return read_manifest(bundle, kept[0]) if kept else manifest

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from cobnut.records import Split
 from cobnut.runtime.agreement import spread_of
 from cobnut.runtime.bundle import MODEL, OPENVINO, REGION, Manifest, read_bundle_region, read_manifest, write_manifest
 from cobnut.runtime.session import Engine, Session
+from cobnut.runtime.versions import first_version
 from cobnut.training.bundling import refuse_to_overwrite
 from cobnut.training.choose import spoil
 from cobnut.training.made import judge
@@ -71,13 +72,18 @@ def convert(
     promise stays. Raises :class:`CobnutError` when images are missing or the form judges worse.
     """
     manifest, engine = read_manifest(bundle), _engine(form)
+    if out.resolve() == bundle.resolve():
+        raise CobnutError(f"--out {out}: is the bundle itself, whose weights would be lost; choose another --out")
     refuse_to_overwrite(out)
     if manifest.folds or manifest.form != "float32":
         told = "holds folds, which count by their own numbers" if manifest.folds else f"is {manifest.form} already"
         raise CobnutError(f"{bundle}: {told}; train a bundle without folds, and export that one")
     on_stage("reading images")
-    paths = _find(manifest, images)
-    read = {split: _read(bundle, manifest, split, paths) for split in ("train", "validation", "calibration")}
+    # what later calibrations have counted as validation images may be labelled defects
+    first = first_version(bundle, manifest)
+    paths = _find({"validation": first, "calibration": manifest}, images)
+    of: dict[Split, Manifest] = {"train": first, "validation": first, "calibration": manifest}
+    read = {split: _read(bundle, each, split, paths) for split, each in of.items()}
     with write_whole_folder(out) as folder:
         on_stage(f"writing {form}")
         target = folder / (OPENVINO if form == "openvino" else MODEL)
@@ -102,6 +108,7 @@ def _closed(manifest: Manifest, form: Form, decision: Decision, scores: NDArray[
         update={
             "version": 1,
             "form": form,
+            "agreement": None,  # that was the former model's
             "calibrated": datetime.now(UTC).isoformat(timespec="seconds"),
             "threshold": decision.threshold,
             "level": decision.level,
@@ -114,16 +121,17 @@ def _engine(form: Form) -> Engine:
     return "openvino" if form == "openvino" else "onnxruntime"
 
 
-def _find(manifest: Manifest, images: Sequence[Path]) -> dict[str, Path]:
-    """The images that the bundle was made with, by their contents."""
+def _find(needed: Mapping[Split, Manifest], images: Sequence[Path]) -> dict[str, Path]:
+    """The images by their contents; raises :class:`DataError` when a part that is ``needed`` whole is not."""
     found = {hash_file(path): path for path in images}
-    for split in ("calibration", "validation"):
+    for split, manifest in needed.items():
         wanted = manifest.fingerprint.get(split, [])
         missing = sum(content not in found for content in wanted)
         if missing:
             raise DataError(
                 f"{missing} of the {len(wanted)} good images for {split} that this bundle was made with are not among "
-                f"the {len(images)} given; name the folder that it was trained on"
+                f"the {len(images)} given; name the folder that it was "
+                + ("calibrated with, too" if split == "calibration" and manifest.version > 1 else "trained on")
             )
     return found
 
