@@ -214,7 +214,7 @@ USAGE: list[tuple[list[str], str]] = [
     (["trian"], "No such command 'trian'"),
     (
         ["trian"],
-        "valid are demo, train, evaluate, compare, inspect, calibrate, replay, rollback, drift, study, tune, data",
+        "valid are demo, train, evaluate, compare, inspect, batch, calibrate, replay, rollback, export, drift",
     ),
     (["train", "parts"], "Missing option '--out'"),
     (["train", "parts", "--out", "x", "--epochs", "3"], "No such option"),

@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from batches import write_images
 from cobnut.errors import BundleError, CobnutError
 from cobnut.runtime.batch import BatchListeners, Request, run_batch
 from cobnut.runtime.bundle import read_manifest
 from cobnut.runtime.inspect import Inspector
 from cobnut.runtime.judge_files import find_images, judge_files
 from cobnut.runtime.shards import Answer, Job, Shard, ShardJudge
-from runtime.batches import write_images
 
 COUNT, SHARD = 20, 4
 BAD = ("0003.png", "0005.png")

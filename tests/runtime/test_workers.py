@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from batches import write_images
 from cobnut.errors import BundleError, CobnutError
 from cobnut.runtime.batch import BatchListeners, Request, run_batch
 from cobnut.runtime.shards import Job, Shard
 from cobnut.runtime.workers import LocalEngine, cores
-from runtime.batches import write_images
 
 COUNT, SHARD, KILLS = 60, 3, 20
 VERDICTS = "verdicts.parquet"
@@ -44,7 +44,7 @@ def unbroken(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> byte
 
 
 def test_killed_twenty_times_it_gives_the_rows_of_an_unbroken_run(words: list[str], tmp_path: Path) -> None:
-    program = Path(__file__).with_name("batches.py")
+    program = Path(__file__).parents[1] / "batches.py"
     # CSV, because in a fork the first table of Parquet takes longer than all else.
     start = [sys.executable, program, tmp_path, str(KILLS), *words, "--format", "csv"]
     done = subprocess.run(start, capture_output=True, text=True, check=False)

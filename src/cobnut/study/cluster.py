@@ -39,9 +39,11 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class _Home:
-    """Where the driver stands, so that relative paths mean the same everywhere, and by which Cobnut."""
+    """Where the driver stands, so that relative paths mean the same everywhere, what its environment says to Cobnut,
+    and which Cobnut it is."""
 
     folder: Path
+    environment: dict[str, str]
     version: str
 
     def enter(self) -> None:
@@ -52,6 +54,7 @@ class _Home:
                 f"node {socket.gethostname()} does not see {self.folder}; begin in a folder that all nodes share"
             )
         os.chdir(self.folder)
+        os.environ.update(self.environment)  # Ray's own way needs an agent that its small install lacks
 
 
 def run_study_on_cluster(
@@ -104,7 +107,8 @@ def tune_on_cluster(
 
 
 def _home() -> _Home:
-    return _Home(Path.cwd(), cobnut.__version__)
+    ours = {name: value for name, value in os.environ.items() if name.startswith("COBNUT_")}
+    return _Home(Path.cwd(), ours, cobnut.__version__)
 
 
 def _work_at_cell(home: _Home, cell: Cell, loggers: list[str]) -> tuple[Outcome | Failure, float]:
@@ -126,9 +130,7 @@ def _remote(ray: Any, work: Callable[..., Any], workers: int | None) -> tuple[An
     nodes = [cores for cores in nodes if cores] or [1]
     count = workers or len(nodes)
     share = max(1, min(max(nodes), sum(nodes) // count))
-    ours = {name: value for name, value in os.environ.items() if name.startswith("COBNUT_")}
-    options = {"num_cpus": share, "max_retries": _RETRIES, "runtime_env": {"env_vars": ours}}
-    return ray.remote(**options)(work), count
+    return ray.remote(num_cpus=share, max_retries=_RETRIES)(work), count
 
 
 def _answer(ray: Any, asked: Any) -> Any:
