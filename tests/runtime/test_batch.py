@@ -282,3 +282,23 @@ def test_a_connection_that_fails_for_all_stops_the_run(
     with pytest.raises(CobnutError, match="reset by peer.*mend the way to them, and the same command goes on"):
         run_batch(replace(remote, is_fresh=True), InThisProcess())
     system.rm("/line-8", recursive=True)
+
+
+def test_what_is_finished_is_kept_when_a_fresh_source_is_not_there(request_: Request) -> None:
+    run_batch(request_, InThisProcess())
+    before = (request_.out / "verdicts.parquet").read_bytes()
+    with pytest.raises(CobnutError, match="no such file or folder"):
+        run_batch(replace(request_, sources=["mistyped"], is_fresh=True), InThisProcess())
+    assert (request_.out / "verdicts.parquet").read_bytes() == before
+
+
+def test_a_bundle_that_is_not_the_one_somebody_vouched_for_judges_nothing(request_: Request) -> None:
+    with pytest.raises(CobnutError, match="was changed after its signature was checked"):
+        run_batch(replace(request_, digest="0" * 64), InThisProcess())
+    assert not (request_.out / "batch.json").exists()
+
+
+def test_an_empty_record_is_gathered_again(request_: Request) -> None:
+    run_batch(request_, InThisProcess())
+    (request_.out / "batch.json").write_bytes(b"")
+    assert not run_batch(request_, InThisProcess()).was_finished

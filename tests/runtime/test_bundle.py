@@ -111,3 +111,9 @@ def test_a_name_that_leaves_the_bundle_is_refused(copy: Path) -> None:
     (copy / MANIFEST).write_text(json.dumps({**content, "digest": _digest(content)}))
     with pytest.raises(BundleError, match="outside: is missing from the bundle"):
         read_manifest(copy)
+
+
+def test_the_only_version_of_a_bundle_may_be_named(bundle: Path) -> None:
+    assert read_manifest(bundle, 1) == read_manifest(bundle)
+    with pytest.raises(BundleError, match="has no version 2"):
+        read_manifest(bundle, 2)

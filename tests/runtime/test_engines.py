@@ -83,6 +83,19 @@ def test_the_named_engine_comes_before_the_environment_and_that_before_the_faste
         Inspector(bundle)
 
 
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("error", [ImportError("libtbb.so: cannot open"), RuntimeError("cannot compile")])
+def test_an_engine_that_is_installed_but_broken_does_not_stop_the_line(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    import openvino
+
+    monkeypatch.setattr(openvino, "Core", lambda: (_ for _ in ()).throw(error))
+    assert opened(bundle).engine == "onnxruntime"
+    with pytest.raises(BundleError, match="OpenVINO cannot load it"):
+        opened(bundle, "openvino")
+
+
 def test_a_memory_that_cannot_be_written_does_not_stop_the_line(bundle: Path, cache: Path) -> None:
     cache.parent.joinpath("engines").write_text("a file where the folder should be")
     assert opened(bundle).engine in ("onnxruntime", "openvino")

@@ -42,6 +42,7 @@ def test_each_form_judges_nearly_as_before_by_a_threshold_of_its_own(
     inspector, former = Inspector(out), Inspector(wide)
     assert inspector.manifest == converted.manifest
     assert inspector.manifest.form == form
+    assert inspector.manifest.agreement is None  # nobody has held this model against the trained one
     assert inspector.manifest.fingerprint == former.manifest.fingerprint
     assert inspector.manifest.recipe == former.manifest.recipe
     scores = inspector.manifest.calibration_scores
@@ -96,6 +97,13 @@ def test_a_form_that_tells_defects_worse_is_refused_and_nothing_is_written(
     with pytest.raises(CobnutError, match=r"^int8: the (AUROC|share) of .* falls from .* take float16$"):
         convert(bundle, images, "int8", tmp_path / "new.cobnut")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_bundle_is_never_written_over_itself(bundle: Path, images: list[Path]) -> None:
+    before = {path.name for path in bundle.iterdir()}
+    with pytest.raises(CobnutError, match="is the bundle itself"):
+        convert(bundle, images, "float16", bundle.parent / "." / bundle.name)
+    assert {path.name for path in bundle.iterdir()} == before
 
 
 def test_images_that_calibrated_must_be_there(bundle: Path, images: list[Path], tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def convert(
     on_stage("reading images")
     # what later calibrations have counted as validation images may be labelled defects
     first = first_version(bundle, manifest)
-    paths = _find({"validation": first, "calibration": manifest}, images)
+    paths = _find({"calibration": manifest, "validation": first}, images)
     of: dict[Split, Manifest] = {"train": first, "validation": first, "calibration": manifest}
     read = {split: _read(bundle, each, split, paths) for split, each in of.items()}
     with write_whole_folder(out) as folder:
