@@ -101,7 +101,7 @@ def profile(model: Path, images: NDArray[np.uint8], folder: Path, runs: int = 30
 
 
 def summarise(events: list[dict[str, Any]], parts: dict[str, str]) -> dict[str, Any]:
-    """The profiler's events as medians over its runs; the first run is a warm-up."""
+    """The least time of each of the profiler's events over its runs; the first run is a warm-up."""
     runs: list[list[dict[str, Any]]] = []
     nodes = sorted((event for event in events if event["name"].endswith("_kernel_time")), key=lambda event: event["ts"])
     for event in nodes:
@@ -115,12 +115,12 @@ def summarise(events: list[dict[str, Any]], parts: dict[str, str]) -> dict[str, 
             name = event["name"].removesuffix("_kernel_time")
             part = _part(name, parts) or part
             by_node[name, event["args"]["op_name"], part].append(event["dur"] / 1000)
-    medians = {key: float(np.min(times)) for key, times in by_node.items()}
+    least = {key: float(np.min(times)) for key, times in by_node.items()}
     found: dict[str, dict[str, float]] = {"parts": defaultdict(float), "operators": defaultdict(float)}
-    for (_, operator, part), each in medians.items():
+    for (_, operator, part), each in least.items():
         found["parts"][part] += each
         found["operators"][operator] += each
-    ranked = sorted(medians.items(), key=lambda item: -item[1])
+    ranked = sorted(least.items(), key=lambda item: -item[1])
     return {
         **{kind: dict(sorted(sums.items(), key=lambda item: -item[1])) for kind, sums in found.items()},
         "nodes": [{"node": name, "operator": kind, "part": part, "ms": each} for (name, kind, part), each in ranked],

@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,19 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, samples: list[Sample], tiny
     out = tmp_path_factory.mktemp("bundles") / "parts.cobnut"
     train(samples, tiny_recipe, out)
     return out
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A real cluster of two nodes with a core each, on this machine; nobody is connected to it yet."""
+    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"})
+    from ray.cluster_utils import Cluster
+
+    few = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=few)
+    cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    yield cluster
+    cluster.shutdown()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 The environment is a real one, of the packages that the base install names and what those need, and nothing else.
 """
 
+import csv
 import json
 import os
 import subprocess
@@ -162,7 +163,9 @@ def test_a_command_that_needs_more_says_in_one_line_what_to_install(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_needs_no_more_works(base: Base, bundle: Path, parts: Path, tmp_path: Path) -> None:
+def test_what_needs_no_more_works_and_a_batch_gives_the_verdicts_of_the_full_environment(
+    base: Base, bundle: Path, parts: Path, tmp_path: Path
+) -> None:
     for words in (
         ["recipes"],
         ["data", parts],
@@ -175,6 +178,14 @@ def test_what_needs_no_more_works(base: Base, bundle: Path, parts: Path, tmp_pat
         ["batch", bundle, parts / "test", "--out", tmp_path / "many"],
     ):
         base.run("-m", "cobnut", *words)
+    inspector = Inspector(bundle)
+    with (tmp_path / "many" / "verdicts.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(list((parts / "test").rglob("*.png")))
+    for row in rows:
+        verdict = inspector.inspect(row["path"])
+        assert float(row["score"]) == pytest.approx(verdict.score, rel=1e-6)
+        assert row["is_defective"] == str(verdict.is_defective)
 
 
 @pytest.mark.real

@@ -1,10 +1,8 @@
 """A cluster judges shards: the rows are those of this machine's processes, even when a node dies half-way."""
 
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +12,11 @@ import pytest
 from batches import write_images
 
 COUNT = 400
-SILENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_images(tmp_path_factory.mktemp("batch") / "in", COUNT)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A real cluster of two nodes with a core each, on this machine; nobody is connected to it yet."""
-    os.environ.update(SILENT)
-    from ray.cluster_utils import Cluster
-
-    few = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=few)
-    cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
-    yield cluster
-    cluster.shutdown()
 
 
 def begin(*words: object) -> subprocess.Popen[str]:

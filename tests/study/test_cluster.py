@@ -1,10 +1,9 @@
 """A study and a search on a cluster come to what they come to on one machine, even when a node dies."""
 
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,6 @@ pytestmark = pytest.mark.slow
 SETTINGS = (*TINY, "training.epochs=4")
 OPTIONS = [word for setting in SETTINGS for word in ("--set", setting)]
 SPACE = Path(__file__).parent / "space.toml"
-SILENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A real cluster of two nodes with a core each, on this machine."""
-    os.environ.update(SILENT)
-    from ray.cluster_utils import Cluster
-
-    few = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=few)
-    cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
-    yield cluster
-    cluster.shutdown()
 
 
 def begin(*words: object, folder: Path) -> subprocess.Popen[str]:

@@ -38,15 +38,6 @@ Form = Annotated[
 EngineName = Annotated[
     str, typer.Option("--engine", metavar="NAME", help="Who judges: local, processes here; or ray, a cluster.")
 ]
-Address = Annotated[
-    str | None,
-    typer.Option(
-        "--address",
-        metavar="HOST:PORT",
-        help="With --engine ray: the cluster, or auto for the one that this machine is a part of.",
-        show_default="one of its own on this machine",
-    ),
-]
 Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, max=4096, help="How many judge at once.", show_default="one a core"),
@@ -79,7 +70,7 @@ def batch(
     maps: Maps = False,
     form: Form = None,
     engine: EngineName = "local",
-    address: Address = None,
+    address: options.Address = None,
     workers: Workers = None,
     shard: Shard = None,
     fresh: Fresh = False,

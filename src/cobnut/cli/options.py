@@ -48,15 +48,19 @@ Threads = Annotated[
 ]
 
 RunsOn = Annotated[
-    str, typer.Option("--engine", metavar="NAME", help="Where trainings run: local, one at a time; or ray, a cluster.")
+    str,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="Where trainings run: local, one at a time; or ray, a cluster that sees the folder.",
+    ),
 ]
 Address = Annotated[
     str | None,
     typer.Option(
         "--address",
         metavar="HOST:PORT",
-        help="With --engine ray: the cluster, whose nodes see this very folder; auto for the one that this machine is "
-        "a part of.",
+        help="With --engine ray: the cluster, or auto for the one that this machine is a part of.",
         show_default="one of its own on this machine",
     ),
 ]
