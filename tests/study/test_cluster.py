@@ -26,7 +26,7 @@ def begin(*words: object, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(start, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_study_on_a_cluster_that_loses_a_node_has_the_figures_of_one_machine(
     cluster: Any, parts: Path, tmp_path: Path
 ) -> None:
@@ -35,12 +35,12 @@ def test_a_study_on_a_cluster_that_loses_a_node_has_the_figures_of_one_machine(
     (tmp_path / "parts").symlink_to(parts)
     words = ("study", "parts", "--recipes", "cae", "--seeds", 3, *OPTIONS, "--logger", "none", "--out", "there")
     with begin(*words, "--engine", "ray", "--address", cluster.address, folder=tmp_path) as process:
-        until = time.monotonic() + 240
+        until = time.monotonic() + 400
         while not list((tmp_path / "there").rglob("figures.json")) and process.poll() is None:
             assert time.monotonic() < until
             time.sleep(0.05)
         cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=400)
     assert process.returncode == 0, errors
     assert "3 of 3" in errors
     for cell in grid.cells():
@@ -50,7 +50,7 @@ def test_a_study_on_a_cluster_that_loses_a_node_has_the_figures_of_one_machine(
     cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_workers_of_a_cluster_share_the_trials_of_a_search(cluster: Any, parts: Path, tmp_path: Path) -> None:
     words = ("tune", parts, "--recipe", "cae", "--space", SPACE, "--trials", 3, *OPTIONS, "--logger", "none")
     engine = ("--engine", "ray", "--address", cluster.address, "--workers", 2)
