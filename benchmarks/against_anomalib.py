@@ -5,7 +5,8 @@
 DATA are folders in MVTec AD's layout; without one, rendered parts are made. anomalib runs in an environment of its own
 and ours inspects in one with the base install alone; both are made below `.bench/` when they are not there. Every
 training and every round of inspections is a fresh process, the detectors take turns, and each judges one file after
-the other. What is finished is kept in `rows.jsonl`, so that a killed run goes on; one that came to its end begins anew.
+the other. What is finished is kept in `rows.jsonl`, so that a killed run of the same code on the same processor goes
+on; one that came to its end begins anew.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from typing import Any
 from cobnut.data.layouts import read_dataset
 from cobnut.data.sample_parts import write_sample_parts
 from cobnut.files import write_whole
-from environments import ROOT, anomalib_python, base_python, installed_bytes, versions
+from environments import ROOT, anomalib_python, base_python, code_digest, installed_bytes, versions
 from machine import describe_machine, write_results
 from side_by_side import describe
 
@@ -36,17 +37,15 @@ Row = dict[str, Any]
 
 
 class Kept:
-    """The finished rows, each written down at once."""
+    """The finished rows, each written down at once; those of other ``code`` or another processor are left out."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, code: str, processor: str) -> None:
         self.folder, self.file = folder, folder / "rows.jsonl"
+        self.mark = {"code": code, "processor": processor}
         folder.mkdir(parents=True, exist_ok=True)
-        self.rows: list[Row] = [json.loads(each) for each in self.file.read_text().splitlines()] if self.begun else []
-
-    @property
-    def begun(self) -> bool:
-        """Whether anything is kept."""
-        return self.file.is_file()
+        lines = self.file.read_text().splitlines() if self.file.is_file() else []
+        self.rows: list[Row] = [json.loads(line) for line in lines]
+        self.rows = self.find(**self.mark)
 
     def find(self, **key: object) -> list[Row]:
         """The finished rows with this key."""
@@ -54,7 +53,7 @@ class Kept:
 
     def add(self, row: Row) -> None:
         """Keep one more row."""
-        self.rows.append(row)
+        self.rows.append({**row, **self.mark})
         with write_whole(self.file) as partial:
             partial.write_text("".join(json.dumps(each) + "\n" for each in self.rows), encoding="utf-8")
 
@@ -62,13 +61,13 @@ class Kept:
 def main() -> None:
     """Measure what is not kept yet, and write the tables."""
     options = _options()
-    kept = Kept(options.keep)
+    machine = describe_machine()
+    kept = Kept(options.keep, code_digest(), machine["processor"])
     pythons = {
         "anomalib": anomalib_python(ROOT / ".bench"),
         "cobnut": Path(sys.executable),
         "cobnut base": base_python(ROOT / ".bench"),
     }
-    machine = describe_machine()
     for data in options.data or [_parts(options.keep)]:
         bench(data, options, kept, pythons)
     figures: Row = {

@@ -29,8 +29,17 @@ def anomalib_python(folder: Path) -> Path:
 def base_python(folder: Path) -> Path:
     """The Python of an environment with the base install of this very source."""
     constraints = ROOT / "constraints.txt"
-    source = b"".join(path.read_bytes() for path in sorted((ROOT / "src").rglob("*.py")))
-    return _python(folder / "cobnut-base", [str(ROOT), "--constraint", str(constraints)], source)
+    return _python(folder / "cobnut-base", [str(ROOT), "--constraint", str(constraints)], _source("src"))
+
+
+def code_digest() -> str:
+    """What names the code whose figures these are: our source, the benchmarks and all that is pinned."""
+    return hashlib.sha256(_source("src", "benchmarks") + (ROOT / "constraints.txt").read_bytes()).hexdigest()[:16]
+
+
+def _source(*folders: str) -> bytes:
+    files = [path for name in folders for path in (ROOT / name).rglob("*") if path.suffix in (".py", ".toml", ".txt")]
+    return b"".join(path.read_bytes() for path in sorted(files))
 
 
 def _python(folder: Path, words: list[str], made_from: bytes) -> Path:
