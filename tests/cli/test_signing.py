@@ -124,6 +124,20 @@ def test_a_line_runs_only_what_one_of_its_keys_has_signed(
 
 
 @pytest.mark.usefixtures("place")
+def test_who_compares_watches_or_converts_a_bundle_may_ask_for_its_signature(run: Callable[..., Run]) -> None:
+    using = (
+        ["compare", "a.cobnut", "a.cobnut@1", "parts"],
+        ["drift", "a.cobnut", "no-line.jsonl"],
+        ["export", "a.cobnut@1", "parts/train", "--to", "float16", "--out", "small.cobnut"],
+    )
+    for words in using:
+        assert "version 1 is not signed" in run(*words, "--require-signature", "ours.pub").err
+    assert run("sign", "a.cobnut", "--key", "ours.key").code == 0
+    for words in using:
+        assert "is not signed" not in run(*words, "--require-signature", "ours.pub").err
+
+
+@pytest.mark.usefixtures("place")
 def test_a_passphrase_comes_from_the_terminal_or_the_environment(
     run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ def drift(
         Path | None,
         typer.Option("--report", metavar="FILE.html", help="Draw it, as one HTML file.", show_default=False),
     ] = None,
+    require_signature: options.RequireSignature = None,
 ) -> None:
     """Tell whether parts, or the photographs of them, have drifted from what the detector was calibrated for.
 
@@ -47,7 +48,7 @@ def drift(
     check_target(report, "--report")
     if report is not None:
         require_extra("jinja2", "report", "the report")
-    manifest = options.open_inspector(bundle).manifest
+    manifest = options.open_inspector(bundle, require_signature).manifest
     told = watch_log(manifest, read_log(log), level, defect_rate)
     for sentence in told.sentences():
         out.print(sentence, markup=False)

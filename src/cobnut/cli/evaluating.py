@@ -66,6 +66,7 @@ def compare(
     allow_leaks: Annotated[
         bool, typer.Option("--allow-leaks", help="Judge even test images that one of them was made with.")
     ] = False,
+    require_signature: options.RequireSignature = None,
 ) -> None:
     """Judge the same test images by two bundles and tell which is better, as far as the images can tell.
 
@@ -78,7 +79,7 @@ def compare(
 
     check_target(json_file, "--json")
     samples = read_dataset(data, good, defective)
-    bundles = options.open_inspector(first), options.open_inspector(second)
+    bundles = options.open_inspector(first, require_signature), options.open_inspector(second, require_signature)
     names = (first.name, second.name) if first.name != second.name else (str(first), str(second))
     with progress("judging twice") as bar:
         bar.update(bar.task_ids[0], total=sum(sample.split == "test" for sample in samples))

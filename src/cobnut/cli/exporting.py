@@ -32,6 +32,7 @@ def export(
     out_path: Annotated[
         Path, typer.Option("--out", metavar="BUNDLE", help="Where the new bundle goes.", show_default=False)
     ],
+    require_signature: options.RequireSignature = None,
 ) -> None:
     """Write a bundle in another form, proved on the good images that it was made with.
 
@@ -51,8 +52,13 @@ def export(
         form = next((each for each in FORMS if each == to), None)
         if form is None:
             raise CobnutError(f"--to {to}: there is no such form; valid are {', '.join(FORMS)}")
+
+        def on_stage(stage: str) -> None:
+            bar.update(bar.task_ids[0], description=stage)
+
         paths = [found.path for found in find_images(images)]
-        converted = convert(bundle, paths, form, out_path, lambda stage: bar.update(bar.task_ids[0], description=stage))
+        place, version = options.split_version(bundle)
+        converted = convert(place, paths, form, out_path, on_stage, version, require_signature or None)
     _tell(converted)
     out.print(f"bundle     {out_path}", markup=False)
     out.print(f"next       cobnut inspect {out_path} IMAGES", markup=False)

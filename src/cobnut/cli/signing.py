@@ -97,12 +97,16 @@ def verify(
     contents = read_contents(place, version)
     manifest = contents.manifest
     vouches = check_signed(place, contents, key) if key else None
-    signatures = read_signatures(place, contents)
+    signatures, broken = read_signatures(place, contents)
+    if broken and vouches is None:
+        raise broken[0]
     out.print(
         f"whole    version {manifest.version}, format {manifest.format}, {len(manifest.files)} files", markup=False
     )
     for signature in signatures:
         out.print(f"signed   by {signature.line()}", markup=False)
+    for error in broken:
+        remark(f"counts for nothing: {error}")
     if vouches is not None:
         out.print(f"vouched  {vouches.fingerprint} is a key that you named", markup=False)
     else:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from markupsafe import Markup
@@ -20,6 +21,9 @@ from cobnut.report.plots.study import plot_losses, plot_ranking, plot_speed
 from cobnut.report.study_rows import HEADINGS, LOSS_HEADINGS, StudyRow, build_loss_rows, build_rows
 from cobnut.report.verdicts import contest_verdict, difference_text, not_behind
 from cobnut.runtime.inspect import Inspector
+
+# What a study has just trained nobody has signed.
+_OPEN = partial(Inspector, require_signature=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Section:
     is_of_the_study: bool
 
 
-def write_study_page(results: Results, path: Path, open_inspector: Callable[[Path], Inspects] = Inspector) -> None:
+def write_study_page(results: Results, path: Path, open_inspector: Callable[[Path], Inspects] = _OPEN) -> None:
     """Write the page of ``results`` to ``path``, whole or not at all.
 
     ``open_inspector`` opens a bundle, which then judges the few images that are shown, for their pictures.
@@ -56,7 +60,7 @@ def write_study_page(results: Results, path: Path, open_inspector: Callable[[Pat
     write_page(html, path)
 
 
-def render_study(results: Results, open_inspector: Callable[[Path], Inspects] = Inspector) -> str:
+def render_study(results: Results, open_inspector: Callable[[Path], Inspects] = _OPEN) -> str:
     """The page as text."""
     sections = [_section(number, each, open_inspector) for number, each in enumerate(results.contests)]
     standings = [standing for contest in results.contests for standing in contest.standings]

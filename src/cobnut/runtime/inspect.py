@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, overload
+from typing import BinaryIO, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from cobnut.runtime.agreement import spread_of
 from cobnut.runtime.bundle import model_of, read_contents
 from cobnut.runtime.engines import open_session
 from cobnut.runtime.session import Engine
-from cobnut.runtime.signatures import check_signed
+from cobnut.runtime.signatures import check_required
 
 BATCH = 8
 _DECODERS = 2
@@ -39,18 +39,18 @@ class Inspector:
         threads: int | None = None,
         version: int | None = None,
         engine: str | None = None,
-        require_signature: Sequence[Path | str] | None = None,
+        require_signature: Sequence[Path | str] | Literal[False] | None = None,
     ) -> None:
         """Read, verify and warm up ``bundle``, or a ``version`` of it; :class:`BundleError` says why it is not whole.
 
         ``engine`` is onnxruntime, openvino, own (the one that has calibrated the bundle) or auto (the fastest that is
         installed); by default ``$COBNUT_ENGINE``, or auto. ``threads`` are those of the engine, by default one for each
-        core. With ``require_signature``, files of public keys, the bundle has to be signed by one of them.
+        core. With ``require_signature``, files of public keys, the bundle has to be signed by one of them; by default
+        those of ``$COBNUT_REQUIRE_SIGNATURE``, and with ``False`` by nobody.
         """
         bundle = Path(bundle)
         contents = read_contents(bundle, version)
-        if require_signature is not None:
-            check_signed(bundle, contents, [Path(key) for key in require_signature])
+        check_required(bundle, contents, require_signature)
         self.manifest, self.record = contents.manifest, contents.record
         self.region = contents.region
         """What is inspected, bool (h, w) of the photographs' size; ``None``: everything."""

@@ -41,7 +41,7 @@ def make_keys(name: Path, passphrase: str | None = None) -> tuple[Path, Path]:
 def read_private_key(path: Path, passphrase: str | None = None) -> "Ed25519PrivateKey":
     """The key that signs; raises :class:`SignatureError` when it is none, or the passphrase does not open it."""
     require_extra("cryptography", "sign", "signing")
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -53,7 +53,7 @@ def read_private_key(path: Path, passphrase: str | None = None) -> "Ed25519Priva
         key = load_pem_private_key(content, secret)
     except TypeError:
         raise SignatureError(f"{path}: is encrypted; type its passphrase, or give it as {PASSPHRASE}") from None
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, InternalError):  # the last of a key of a kind that nobody uses
         cause = "the passphrase does not open it" if secret else "is damaged"
         raise SignatureError(f"{path}: {cause}; try again, or fetch a copy of the key") from None
     if not isinstance(key, Ed25519PrivateKey):

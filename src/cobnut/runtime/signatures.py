@@ -7,6 +7,7 @@ somebody signs it, and after `rollback` to a signed one its signature holds agai
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from cobnut.runtime.bundle import SIGNATURES, Contents, read_contents
 from cobnut.runtime.keys import digits, fingerprint, read_private_key, read_public_key
 
 LONGEST_COMMENT: Final = 200
+REQUIRED: Final = "COBNUT_REQUIRE_SIGNATURE"
 # Nobody can pass off as a signature of a bundle what the same key has signed for another purpose.
 _PURPOSE: Final = b"cobnut bundle signature\n"
 
@@ -87,22 +89,38 @@ def sign(
     return made
 
 
-def read_signatures(bundle: Path, contents: Contents) -> list[Signature]:
-    """Every signature of this version, each proved to be its signer's; raises :class:`SignatureError` if one is not."""
-    return [_read(path, contents) for path in _files(bundle, contents.manifest.version)]
-
-
-def check_signed(bundle: Path, contents: Contents, keys: Sequence[Path]) -> Signature:
-    """The signature of this version by one of ``keys``, files of public ones; raises :class:`SignatureError`."""
-    if not keys:
-        raise SignatureError(f"{bundle}: a signature is required, but no key to check it by; name NAME.pub")
-    known = {read_public_key(path): path for path in keys}
+def read_signatures(bundle: Path, contents: Contents) -> tuple[list[Signature], list[SignatureError]]:
+    """The signatures of this version that are proved to be their signers', and what is wrong with the others."""
     found, broken = [], []
     for path in _files(bundle, contents.manifest.version):
         try:
             found.append(_read(path, contents))
         except SignatureError as error:
             broken.append(error)
+    return found, broken
+
+
+def check_required(bundle: Path, contents: Contents, keys: Sequence[Path | str] | Literal[False] | None) -> None:
+    """Raise :class:`SignatureError` when a signature is required, and none of this version is by one of the keys.
+
+    They are ``keys``, files of public ones, by default those that ``$COBNUT_REQUIRE_SIGNATURE`` names; where there are
+    none, nothing is required. ``False`` requires nothing whatever the environment says.
+    """
+    if keys is None and (named := os.environ.get(REQUIRED)):
+        keys = [each for each in named.split(os.pathsep) if each]
+    if keys is not None and keys is not False:
+        check_signed(bundle, contents, [Path(key) for key in keys])
+
+
+def check_signed(bundle: Path, contents: Contents, keys: Sequence[Path]) -> Signature:
+    """The signature of this version by one of ``keys``, files of public ones; raises :class:`SignatureError`.
+
+    A broken one of somebody else's counts for nothing, and does no harm either.
+    """
+    if not keys:
+        raise SignatureError(f"{bundle}: a signature is required, but no key to check it by; name NAME.pub")
+    known = {read_public_key(path): path for path in keys}
+    found, broken = read_signatures(bundle, contents)
     for signature in found:
         if signature.signer in known:
             return signature

@@ -90,7 +90,7 @@ def look_at_truth(
 
 def true_auroc(bundle: Path, samples: Sequence[Sample]) -> float | None:
     """The image AUROC of a bundle on the test images; ``None`` without good or without defective ones."""
-    inspector = Inspector(bundle, engine="own")
+    inspector = Inspector(bundle, engine="own", require_signature=False)
     tested, _ = test_samples(samples, inspector, allow_leaks=False)
     scores: dict[bool, list[float]] = {False: [], True: []}
     for sample, answer in zip(tested, inspector.inspect_files([each.path for each in tested]), strict=True):

@@ -92,7 +92,7 @@ def _run_cell(cell: Cell, listeners: StudyListeners, loggers: Sequence[str]) -> 
     recipe, remark = prepared(cell.asked)
     train(cell.category.samples, recipe, cell.bundle, _has_begun(cell, recipe), listeners.training(cell), loggers)
     evaluation = evaluate(
-        Inspector(cell.bundle, engine="own"),
+        Inspector(cell.bundle, engine="own", require_signature=False),
         cell.category.samples,
         cell.category.name,
         on_progress=listeners.on_judge(cell),

@@ -20,8 +20,9 @@ from cobnut.evaluation.metrics import auroc
 from cobnut.files import hash_file, write_whole_folder
 from cobnut.records import Split
 from cobnut.runtime.agreement import spread_of
-from cobnut.runtime.bundle import MODEL, OPENVINO, REGION, Manifest, read_bundle_region, read_manifest, write_manifest
+from cobnut.runtime.bundle import MODEL, OPENVINO, REGION, Manifest, read_bundle_region, read_contents, write_manifest
 from cobnut.runtime.session import Engine, Session
+from cobnut.runtime.signatures import check_required
 from cobnut.runtime.versions import first_version
 from cobnut.training.bundling import refuse_to_overwrite
 from cobnut.training.choose import spoil
@@ -63,15 +64,25 @@ class Converted:
 
 
 def convert(
-    bundle: Path, images: Sequence[Path], form: Form, out: Path, on_stage: Callable[[str], None] = lambda _: None
+    bundle: Path,
+    images: Sequence[Path],
+    form: Form,
+    out: Path,
+    on_stage: Callable[[str], None] = lambda _: None,
+    version: int | None = None,
+    require_signature: Sequence[Path | str] | Literal[False] | None = None,
 ) -> Converted:
-    """Write ``bundle`` in another ``form`` to ``out``, whole or not at all, with a threshold of its own.
+    """Write ``bundle``, or a ``version`` of it, in another ``form`` to ``out``, whole or not at all.
+
+    The new one has a threshold of its own, and nobody has signed it; ``require_signature`` is :class:`Inspector`'s.
 
     ``images`` hold those that the bundle was made with, known by their contents: training images tell the ranges of
     int8, validation images with synthetic defects what it is worth, calibration images set the threshold anew, so the
     promise stays. Raises :class:`CobnutError` when images are missing or the form judges worse.
     """
-    manifest, engine = read_manifest(bundle), _engine(form)
+    contents, engine = read_contents(bundle, version), _engine(form)
+    check_required(bundle, contents, require_signature)
+    manifest = contents.manifest
     if out.resolve() == bundle.resolve():
         raise CobnutError(f"--out {out}: is the bundle itself, whose weights would be lost; choose another --out")
     refuse_to_overwrite(out)
