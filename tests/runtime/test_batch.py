@@ -163,10 +163,59 @@ def test_a_folder_that_is_gone_stops_the_run_rather_than_fill_it_with_errors(
     with pytest.raises(KeyboardInterrupt):
         run_batch(moving, InThisProcess(most=1))
     folder.rename(tmp_path / "elsewhere")
-    with pytest.raises(CobnutError, match="no such image, and no other image of shard 3; mend the way to them"):
+    with pytest.raises(CobnutError, match="no such image, and .*/in is gone or empty; mend the way to them"):
         run_batch(moving, InThisProcess())
     (tmp_path / "elsewhere").rename(folder)
     assert run_batch(moving, InThisProcess()).record.judged == COUNT - 2
+
+
+def test_a_mount_point_that_is_emptied_within_a_shard_stops_the_run(
+    request_: Request, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(images, tmp_path / "in"))
+    whole, reads = Path.read_bytes, 0
+
+    def read_bytes(path: Path) -> bytes:
+        nonlocal reads
+        if path.parent == folder:
+            reads += 1
+            if reads == 4:
+                for each in folder.iterdir():
+                    each.unlink()
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    with pytest.raises(CobnutError, match="no such image, and .*/in is gone or empty"):
+        run_batch(replace(request_, sources=[str(folder)], shard=8), InThisProcess())
+    shutil.copytree(images, folder, dirs_exist_ok=True)
+    assert run_batch(replace(request_, sources=[str(folder)], shard=8), InThisProcess()).record.judged == COUNT - 2
+
+
+def test_verdicts_that_were_cut_short_are_not_taken_for_those_of_the_batch(request_: Request) -> None:
+    run_batch(request_, InThisProcess())
+    verdicts = request_.out / "verdicts.parquet"
+    verdicts.write_bytes(verdicts.read_bytes()[:-1])
+    with pytest.raises(CobnutError, match="was cut short or changed since the batch wrote it; put it back, or take it"):
+        run_batch(request_, InThisProcess())
+    verdicts.unlink()
+    assert run_batch(request_, InThisProcess()).record.judged == COUNT - 2
+
+
+def test_shards_that_a_run_killed_at_its_very_end_has_left_are_swept_away(request_: Request) -> None:
+    run_batch(request_, InThisProcess())
+    (request_.out / "shards").mkdir()
+    (request_.out / "shards" / "000000.jsonl").touch()
+    assert run_batch(request_, InThisProcess()).was_finished
+    assert not (request_.out / "shards").exists()
+
+
+def test_what_could_not_be_read_is_a_list_for_another_batch(
+    request_: Request, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(images.parent)
+    run_batch(replace(request_, sources=[images.name]), InThisProcess())
+    again = replace(request_, sources=[str(request_.out / "unreadable.csv")], out=tmp_path / "again")
+    assert run_batch(again, InThisProcess()).record.images == 2
 
 
 def test_a_list_that_was_changed_is_refused(request_: Request, images: Path, tmp_path: Path) -> None:
@@ -254,6 +303,15 @@ def test_images_in_a_bucket_are_judged_as_files_are(request_: Request, images: P
         assert (remote["error"] is None) == (local["error"] is None)
     assert len(list((request_.out / "maps").rglob("*.png"))) == COUNT - 2
     system.rm("/line-7", recursive=True)
+
+
+@pytest.mark.parametrize("protocol", ["local", "file"])
+def test_pictures_of_images_behind_an_alias_of_a_protocol_find_their_place(
+    request_: Request, images: Path, protocol: str
+) -> None:
+    run_batch(replace(request_, sources=[f"{protocol}://{images}"], maps=True), InThisProcess())
+    assert len(list((request_.out / "maps").glob("*.png"))) == COUNT - 2
+    assert rows_of(request_.out)[0]["path"].startswith(f"{protocol}://")
 
 
 def test_a_connection_that_fails_for_all_stops_the_run(

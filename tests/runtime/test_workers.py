@@ -15,7 +15,7 @@ import pytest
 from batches import write_images
 from cobnut.errors import BundleError, CobnutError
 from cobnut.runtime.batch import BatchListeners, Request, run_batch
-from cobnut.runtime.shards import Job, Shard
+from cobnut.runtime.shards import Job, Shard, read_digest
 from cobnut.runtime.workers import LocalEngine, cores
 
 COUNT, SHARD, KILLS = 60, 3, 20
@@ -90,6 +90,12 @@ def test_a_shard_that_kills_its_workers_is_named(bundle: Path, images: Path, mon
     told = r"shard 7 \(1 images from .*0000.png on\): 3 workers died at it \(exit code 1\); give fewer --workers"
     with pytest.raises(CobnutError, match=told):
         list(LocalEngine(1).judge(job, [Shard(7, [str(images / "0000.png")])]))
+
+
+def test_what_is_no_death_is_told_at_once_as_what_it_is(bundle: Path, images: Path) -> None:
+    job = Job(bundle, None, read_digest(bundle, None), "/", str(images), has_maps=False)
+    with pytest.raises(CobnutError, match="a worker failed: TypeError: 'NoneType' object is not iterable"):
+        list(LocalEngine(1).judge(job, [Shard(0, None)]))  # type: ignore[arg-type]
 
 
 def test_what_a_worker_cannot_mend_is_told_as_it_told_it(bundle: Path, images: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ Sources = Annotated[
     typer.Argument(
         metavar="SOURCE…",
         help="Folders, patterns such as 'in/**/*.png', images, lists (.csv and .parquet with a column path, .txt with "
-        "a path a line), and URLs of any of these: s3://…, gs://….",
+        "a path a line), and URLs of any of these: s3://…, gs://…. Folders and patterns leave out hidden files and "
+        "folders called ground_truth.",
         show_default=False,
     ),
 ]
@@ -41,6 +42,12 @@ EngineName = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, max=4096, help="How many judge at once.", show_default="one a core"),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", min=1, max=1024, help="Threads of each worker.", show_default="its share of the cores; 1 on Ray"
+    ),
 ]
 Shard = Annotated[
     int | None,
@@ -72,6 +79,7 @@ def batch(
     engine: EngineName = "local",
     address: options.Address = None,
     workers: Workers = None,
+    threads: Threads = None,
     shard: Shard = None,
     fresh: Fresh = False,
     require_signature: options.RequireSignature = None,
@@ -98,7 +106,7 @@ def batch(
         digest=_vouched(place, version, require_signature) if require_signature else None,
     )
     _refuse_among(request)
-    done = _run(request, _build_engine(engine, address, workers))
+    done = _run(request, _build_engine(engine, address, workers, threads))
     _tell(done, out_folder, maps)
     if done.record.unreadable:
         raise typer.Exit(3)
@@ -134,7 +142,7 @@ def _form(name: str | None) -> str:
     return form
 
 
-def _build_engine(name: str, address: str | None, workers: int | None) -> "Engine":
+def _build_engine(name: str, address: str | None, workers: int | None, threads: int | None) -> "Engine":
     from cobnut.errors import CobnutError, require_extra
 
     if name == "local":
@@ -142,21 +150,22 @@ def _build_engine(name: str, address: str | None, workers: int | None) -> "Engin
 
         if address is not None:
             raise CobnutError(f"--address {address}: goes with --engine ray")
-        return LocalEngine(workers or cores())
+        return LocalEngine(workers or max(1, cores() // (threads or 1)), threads)
     if name == "ray":
         from cobnut.runtime.ray_workers import RayEngine
 
         require_extra("ray", "ray", "--engine ray")
-        return RayEngine(workers, address)
+        return RayEngine(workers, address, threads)
     raise CobnutError(f"--engine {name}: is not one of local, ray")
 
 
 def _refuse_among(request: "Request") -> None:
     """Refuse to draw pictures where the next run would take them for photographs."""
     from cobnut.errors import CobnutError
+    from cobnut.runtime.remote import before_pattern
 
-    places = [Path(source).absolute() for source in request.sources]
-    if request.maps and any(request.out.absolute().is_relative_to(each) for each in places if each.is_dir()):
+    folders = [Path(before_pattern(source)) for source in request.sources if "**" in source or Path(source).is_dir()]
+    if request.maps and any(request.out.absolute().is_relative_to(each.absolute()) for each in folders):
         raise CobnutError(
             f"--out {request.out}: lies among the images, and its maps would be judged next time; choose another folder"
         )
@@ -202,3 +211,5 @@ def _tell(done: "Batch", out_folder: Path, maps: bool) -> None:
     places += [("not read", UNREADABLE)] if record.unreadable else []
     for name, place in places:
         out.print(f"{name:<9} {out_folder / place}", markup=False)
+    if record.unreadable:
+        remark(f"name {out_folder / UNREADABLE} as SOURCE of another batch to try those again")

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import cast, get_args
 
 from cobnut.errors import DataError
@@ -36,11 +36,14 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") or part == "ground_truth" for part in path.relative_to(folder).parts)
-        and own.isdisjoint(path.parents)
+        if is_photograph(path.relative_to(folder)) and path.is_file() and own.isdisjoint(path.parents)
     )
+
+
+def is_photograph(path: PurePath) -> bool:
+    """Whether a path below the folder that was named is a photograph's: by its suffix, not hidden, and no mask."""
+    is_left_out = any(part.startswith(".") or part == "ground_truth" for part in path.parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not is_left_out
 
 
 def _read_mvtec(root: Path) -> list[Sample]:

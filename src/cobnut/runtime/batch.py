@@ -16,14 +16,15 @@ from pathlib import Path
 
 from cobnut.errors import CobnutError
 from cobnut.files import hash_file, make_folder, write_whole
+from cobnut.runtime.batch_record import RECORD, Record, read_record, write_record
 from cobnut.runtime.bundle import read_manifest
 from cobnut.runtime.plan import PLAN, Plan, ask, build_plan, check_same, read_plan, write_plan
 from cobnut.runtime.rows import open_rows
 from cobnut.runtime.shards import Answer, BatchRow, Engine, Job, Shard, read_digest
-from cobnut.runtime.sources import place_of, read_sources
+from cobnut.runtime.sources import place_of, read_sources, whole_name
 
 LOCK, SHARDS, MAPS = "batch.lock", "shards", "maps"
-RECORD, VERDICTS, UNREADABLE = "batch.json", "verdicts", "unreadable.csv"
+VERDICTS, UNREADABLE = "verdicts", "unreadable.csv"
 FORMS = (".parquet", ".csv", ".jsonl")
 
 
@@ -43,38 +44,6 @@ class Request:
     shard: int | None = None
     is_fresh: bool = False
     digest: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a finished batch came to; ``seconds``, ``cores_busy`` and the rate tell of the last run of the command.
-
-    ``cores_busy`` is the core time of all workers a second.
-    """
-
-    cobnut: str
-    bundle: str
-    digest: str
-    version: int
-    recipe: str
-    threshold: float
-    sources: list[str]
-    lists: dict[str, str]
-    images: int
-    judged: int
-    defective: int
-    unreadable: int
-    repeated: int
-    shards: int
-    engine: str
-    workers: int | None
-    judged_now: int
-    seconds: float
-    images_per_second: float | None
-    cores_busy: float | None
-    verdicts: str
-    sha256: str
-    finished: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +75,8 @@ def run_batch(request: Request, engine: Engine, listeners: BatchListeners | None
             read_sources(request.sources)  # what is finished is not taken away for a source that is not there
             _sweep(out)
         plan, newcomers = _settle(request)
-        if (former := _read_record(out)) is not None:
+        if (former := read_record(out)) is not None:
+            shutil.rmtree(out / SHARDS, ignore_errors=True)  # a run that was killed at its very end left them
             return Batch(former, was_finished=True, newcomers=newcomers)
         shards = plan.shards()
         waiting = [shard for shard in shards if not _is_done(out, shard)]
@@ -219,7 +189,7 @@ def _conclude(request: Request, plan: Plan, shards: Sequence[Shard], engine: Eng
     """Write the verdicts and a list of what could not be read, and last the record of what they came to."""
     asked, images, verdicts = plan.asked, len(plan.images), request.out / f"{VERDICTS}{plan.asked.form}"
     manifest = read_manifest(request.bundle, request.version)
-    defective, unreadable = _gather(shards, request.out, verdicts)
+    defective, unreadable = _gather(shards, request.out, verdicts, plan.folder)
     record = Record(
         cobnut=asked.cobnut,
         bundle=str(request.bundle.absolute()),
@@ -245,13 +215,15 @@ def _conclude(request: Request, plan: Plan, shards: Sequence[Shard], engine: Eng
         sha256=hash_file(verdicts),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    with write_whole(request.out / RECORD) as partial:
-        partial.write_text(json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    write_record(record, request.out)
     return record
 
 
-def _gather(shards: Sequence[Shard], out: Path, verdicts: Path) -> tuple[int, int]:
-    """Write all rows in their order, and those of unreadable images apart; how many are defective and unreadable."""
+def _gather(shards: Sequence[Shard], out: Path, verdicts: Path, folder: str) -> tuple[int, int]:
+    """Write all rows in their order, and those of unreadable images apart; how many are defective and unreadable.
+
+    The latter is a list that another batch takes: its relative paths, which count from ``folder``, are made whole.
+    """
     defective, unreadable = 0, [("path", "error")]
     with open_rows(verdicts, BatchRow) as write:
         for shard in shards:
@@ -260,23 +232,11 @@ def _gather(shards: Sequence[Shard], out: Path, verdicts: Path) -> tuple[int, in
                 write(row)
                 defective += row.is_defective is True
                 if row.error is not None:
-                    unreadable.append((row.path, row.error))
+                    unreadable.append((whole_name(row.path, folder), row.error))
     if len(unreadable) > 1:
         with write_whole(out / UNREADABLE) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(unreadable)
     return defective, len(unreadable) - 1
-
-
-def _read_record(out: Path) -> Record | None:
-    """What a batch that is finished came to; ``None`` while there is none, or its verdicts were taken away."""
-    path = out / RECORD
-    if not path.is_file():
-        return None
-    try:
-        record = Record(**json.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError):  # a power cut may leave an empty file: what is judged is gathered again
-        return None
-    return record if (out / record.verdicts).is_file() else None
 
 
 def _clear_parts(out: Path) -> None:

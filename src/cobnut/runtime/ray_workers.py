@@ -27,10 +27,14 @@ _SECONDS_TO_WAIT = 600.0  # a cluster may have to start machines first
 
 @dataclass(frozen=True, slots=True)
 class RayEngine:
-    """So many actors, by default one a core, of the cluster at ``address``, by default one of its own here."""
+    """So many actors, by default one a core, of the cluster at ``address``, by default one of its own here.
+
+    Each has so many ``threads``, by default one.
+    """
 
     workers: int | None = None
     address: str | None = None
+    threads: int | None = None
     name: str = "ray"
 
     def judge(self, job: Job, shards: Sequence[Shard]) -> Iterator[Answer]:
@@ -39,8 +43,9 @@ class RayEngine:
         Raises :class:`CobnutError` where there is no such cluster, or workers die at one shard again and again.
         """
         with connect(self.address, self.workers) as ray:
-            count = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-            team = _Team(ray, job, min(count, len(shards)), shards)
+            threads = self.threads or 1
+            count = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+            team = _Team(ray, job, min(count, len(shards)), threads, shards)
             try:
                 yield from team.answers()
             finally:
@@ -50,20 +55,20 @@ class RayEngine:
 class RayJudge:
     """What each actor runs: a bundle out of the object store, and the judge of shards with it."""
 
-    def __init__(self, files: dict[str, bytes], job: Job) -> None:
+    def __init__(self, files: dict[str, bytes], job: Job, threads: int) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="cobnut-")
         bundle = Path(self._home.name)
         for name, content in files.items():
             (bundle / name).parent.mkdir(exist_ok=True)
             (bundle / name).write_bytes(content)
-        self._job = replace(job, bundle=bundle)
+        self._job, self._threads = replace(job, bundle=bundle), threads
         self._judge: ShardJudge | None = None
 
     def begin(self, version: str) -> CobnutError | None:
         """Load the bundle; gives what keeps this node from judging as the others do."""
         try:
             check_node(version)
-            self._judge = ShardJudge(self._job, threads=1)
+            self._judge = ShardJudge(self._job, self._threads)
         except CobnutError as error:
             return error
         return None
@@ -94,10 +99,10 @@ class _Member:
 class _Team:
     """The actors of a batch, what they are at, and what waits."""
 
-    def __init__(self, ray: Any, job: Job, count: int, shards: Sequence[Shard]) -> None:
+    def __init__(self, ray: Any, job: Job, count: int, threads: int, shards: Sequence[Shard]) -> None:
         self._ray, self._waiting, self._deaths = ray, deque(shards), Counter[int]()
-        self._actor = ray.remote(num_cpus=1, max_restarts=0)(RayJudge)
-        self._job, self._files = job, ray.put(_read_files(job))
+        self._actor = ray.remote(num_cpus=threads, max_restarts=0)(RayJudge)
+        self._job, self._threads, self._files = job, threads, ray.put(_read_files(job))
         self._members: list[_Member] = []
         self._asked: dict[Any, _Member] = {}
         for _ in range(count):
@@ -125,7 +130,7 @@ class _Team:
             self._ray.kill(member.actor)
 
     def _begin(self) -> None:
-        member = _Member(self._actor.remote(self._files, self._job))
+        member = _Member(self._actor.remote(self._files, self._job, self._threads))
         self._members.append(member)
         self._asked[member.actor.begin.remote(cobnut.__version__)] = member
 

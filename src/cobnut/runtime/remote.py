@@ -1,10 +1,12 @@
 """Images that lie behind a URL, in a bucket or elsewhere, through fsspec."""
 
+import glob
 import posixpath
 from importlib.util import find_spec
+from pathlib import PurePosixPath
 from typing import Any
 
-from cobnut.data.layouts import IMAGE_SUFFIXES
+from cobnut.data.layouts import is_photograph
 from cobnut.errors import CobnutError, DataError, require_extra
 
 
@@ -50,24 +52,31 @@ def read_url(url: str) -> bytes:
 
 
 def list_url(url: str) -> list[str]:
-    """The image that a URL names, or those below the folder or of the pattern that it names, sorted.
+    """The image that a URL names, or the photographs below the folder or of the pattern that it names, sorted.
 
-    Raises :class:`DataError` where there is none.
+    They are called by the protocol that ``url`` has. Raises :class:`DataError` where there is none.
     """
     system, path = _open_system(url)
     try:
-        if "*" in path or "[" in path:
-            found = [each for each in system.glob(path) if _is_image(each)]
-        elif system.isfile(path):
+        if not glob.has_magic(path) and system.isfile(path):
             return [url]
-        else:
-            found = [each for each in system.find(path) if _is_image(posixpath.relpath(each, path))]
+        found = system.glob(path) if glob.has_magic(path) else system.find(path)
     except Exception as error:  # each protocol has errors of its own
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise DataError(f"{url}: cannot be listed ({reason}); look at its name and at your rights to it") from None
-    if not found:
+    folder, names = before_pattern(path), [str(each) for each in found]
+    photographs = [name for name in names if is_photograph(PurePosixPath(posixpath.relpath(name, folder)))]
+    if not photographs:
         raise DataError(f"{url}: holds no image; name a folder with images, a pattern, or an image")
-    return sorted(str(system.unstrip_protocol(each)) for each in found)
+    called = (str(system.unstrip_protocol(name)).partition("://")[2] for name in photographs)
+    return sorted(f"{url.partition('://')[0]}://{each}" for each in called)
+
+
+def before_pattern(place: str) -> str:
+    """The deepest folder that holds all that a pattern can match; of a folder itself."""
+    while glob.has_magic(place):
+        place = posixpath.dirname(place)
+    return place
 
 
 def url_beside(url: str, name: str) -> str:
@@ -85,10 +94,3 @@ def _open_system(url: str) -> tuple[Any, str]:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise CobnutError(f"{url}: cannot be reached ({reason}); look at its name and at your rights to it") from None
     return system, path
-
-
-def _is_image(path: str) -> bool:
-    """By the rule of :func:`cobnut.data.layouts.image_files`: by suffix, not hidden, no mask."""
-    *folders, name = path.split("/")
-    is_hidden = any(part.startswith(".") and part != "." for part in (*folders, name))
-    return posixpath.splitext(name)[1].lower() in IMAGE_SUFFIXES and not is_hidden and "ground_truth" not in folders

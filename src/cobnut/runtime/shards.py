@@ -159,15 +159,18 @@ class ShardJudge:
 
     def _check_reached(self, shard: Shard, seen: Sequence[_Seen]) -> None:
         """Raise :class:`CobnutError` rather than tell of every image that it cannot be read when the place is gone."""
-        failures = [each.failure for each in seen if each.failure is not None]
-        if not failures or len(failures) < len(seen):
+        failures = [each for each in seen if each.failure is not None]
+        if not failures:
             return
-        is_gone = not any(map(is_url, shard.images)) and not Path(self._job.root).exists()
-        is_unreached = len(seen) >= _FEWEST_UNREACHED and not any(isinstance(e, FileNotFoundError) for e in failures)
+        is_gone = not any(map(is_url, shard.images)) and _is_emptied(Path(self._job.root))
+        is_unreached = len(failures) == len(seen) >= _FEWEST_UNREACHED and not any(
+            isinstance(each.failure, FileNotFoundError) for each in failures
+        )
         if is_gone or is_unreached:
+            first, why = failures[0].image, _why(failures[0].failure or OSError())
+            others = f"{self._job.root} is gone or empty" if is_gone else f"no other image of shard {shard.number} can"
             raise CobnutError(
-                f"{printable(shard.images[0])}: {_why(failures[0])}, and no other image of shard {shard.number}; "
-                "mend the way to them, and the same command goes on"
+                f"{printable(first)}: {why}, and {others}; mend the way to them, and the same command goes on"
             )
 
     def _core_seconds(self) -> float:
@@ -205,6 +208,11 @@ def _fetch(image: str, folder: str) -> bytes:
         except OSError:
             time.sleep(wait)
     return read_url(image)
+
+
+def _is_emptied(root: Path) -> bool:
+    """Whether a place that held images is gone, or is a mount point that holds nothing now."""
+    return not root.is_dir() or next(root.iterdir(), None) is None
 
 
 def _why(error: OSError) -> str:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cobnut.data.layouts import IMAGE_SUFFIXES, image_files
+from cobnut.data.layouts import image_files, is_photograph
 from cobnut.errors import DataError, require_extra
-from cobnut.runtime.remote import is_url, list_url, protocol_of, read_url, url_beside
+from cobnut.runtime.remote import before_pattern, is_url, list_url, protocol_of, read_url, url_beside
 
 LISTS = (".csv", ".parquet", ".txt")
 
@@ -55,12 +55,12 @@ def place_of(image: str, folder: str = "") -> str:
     """
     if is_url(image):
         return posixpath.normpath(f"/{protocol_of(image)}/{image.partition('://')[2]}")
-    return Path(os.path.abspath(os.path.join(folder, image))).as_posix()  # noqa: PTH100, PTH118 - «..», links kept
+    return Path(whole_name(image, folder)).as_posix()
 
 
-def whole_name(source: str) -> str:
-    """A source so that it is the same from any working directory."""
-    return source if is_url(source) else os.path.abspath(source)  # noqa: PTH100 - links are kept
+def whole_name(source: str, folder: str = "") -> str:
+    """A source so that it is the same from any working directory; a relative one counts from ``folder``."""
+    return source if is_url(source) else os.path.abspath(os.path.join(folder, source))  # noqa: PTH100, PTH118 - links kept
 
 
 def _images_of(source: str, listing: Listing) -> Iterator[tuple[str, str]]:
@@ -70,9 +70,9 @@ def _images_of(source: str, listing: Listing) -> Iterator[tuple[str, str]]:
             yield image, posixpath.dirname(place_of(image))
     elif is_url(source):
         found = list_url(source)
-        is_one = found == [source]
-        root = posixpath.dirname(place_of(source)) if is_one else _before_pattern(place_of(source))
-        yield from ((image, root) for image in found)
+        root = posixpath.commonpath([posixpath.dirname(place_of(image)) for image in found])
+        above = before_pattern(place_of(source))  # a folder tells more than what its images have in common
+        yield from ((image, above if root.startswith(f"{above}/") else root) for image in found)
     else:
         yield from _local_images(source)
 
@@ -88,19 +88,13 @@ def _local_images(source: str) -> Iterator[tuple[str, str]]:
         yield source, posixpath.dirname(place_of(source))
     elif glob.has_magic(source):
         matches = sorted(Path(each) for each in glob.glob(source, recursive=True))  # noqa: PTH207 - absolute ones too
-        found = [each for each in matches if each.is_file() and each.suffix.lower() in IMAGE_SUFFIXES]
+        folder = before_pattern(source)
+        found = [each for each in matches if is_photograph(Path(os.path.relpath(each, folder))) and each.is_file()]
         if not found:
             raise DataError(f"{source}: no image matches this pattern; `**` stands for any folders")
-        yield from ((str(each), _before_pattern(place_of(source))) for each in found)
+        yield from ((str(each), before_pattern(place_of(source))) for each in found)
     else:
         raise DataError(f"{source}: no such file or folder")
-
-
-def _before_pattern(place: str) -> str:
-    """The deepest folder that holds all that a pattern can match; of a folder itself."""
-    while glob.has_magic(place):
-        place = posixpath.dirname(place)
-    return place
 
 
 def _read_list(source: str, listing: Listing) -> Iterator[str]:

@@ -19,9 +19,10 @@ _PROCESSES = mp.get_context("spawn")
 
 @dataclass(frozen=True, slots=True)
 class LocalEngine:
-    """So many worker processes, which share this machine's cores."""
+    """So many worker processes, each with so many threads, by default its share of this machine's cores."""
 
     workers: int
+    threads: int | None = None
     name: str = "local"
 
     def judge(self, job: Job, shards: Sequence[Shard]) -> Iterator[Answer]:
@@ -30,7 +31,7 @@ class LocalEngine:
         Raises :class:`CobnutError` when workers die at one shard again and again. However it ends, no process is left.
         """
         waiting, deaths = deque(shards), Counter[int]()
-        threads = max(1, cores() // self.workers)
+        threads = self.threads or max(1, cores() // self.workers)
         team = [_Worker(job, threads) for _ in range(min(self.workers, len(waiting)))]
         try:
             for worker in team:
@@ -115,6 +116,10 @@ def _work(job: Job, threads: int, pipe: Connection) -> None:
         pipe.send(error)
     except OSError as error:
         pipe.send(CobnutError(f"{error.filename or 'a worker'}: {(error.strerror or str(error)).lower()}"))
+    except MemoryError:  # as if it had been killed: another one tries
+        os._exit(1)
+    except Exception as error:  # a mistake of ours, or an engine's: another worker would make it again
+        pipe.send(CobnutError(f"a worker failed: {' '.join(f'{type(error).__name__}: {error}'.split())[:300]}"))
 
 
 def _end_with_parent() -> None:
