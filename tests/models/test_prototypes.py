@@ -5,7 +5,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from cobnut.models.prototypes import Prototypes
+from cobnut.models.prototypes import SEARCHED, Prototypes
 
 
 def flat(value: tuple[float, float], spread: float = 0.0) -> Tensor:
@@ -37,6 +37,16 @@ def test_the_distance_is_that_to_the_nearest_one() -> None:
     nearest = NearestNeighbors(n_neighbors=1).fit(prototypes.centres.numpy())
     expected = nearest.kneighbors(features[:, :, 0, 0].numpy())[0][:, 0] ** 2
     torch.testing.assert_close(prototypes(features)[0].flatten(), torch.from_numpy(expected).float())
+
+
+def test_the_nearest_is_looked_for_in_the_strongest_directions_and_its_distance_is_whole() -> None:
+    components, generator = 2 * SEARCHED, torch.Generator().manual_seed(0)
+    deviations = torch.logspace(1, -2, components)[torch.randperm(components, generator=generator)]
+    features = deviations[None, :, None, None] * torch.randn(400, components, 1, 1, generator=generator)
+    prototypes = Prototypes(20, components)
+    prototypes.learn([features], len(features), seed=0)
+    distances = torch.cdist(features[:, :, 0, 0], prototypes.centres).square()
+    torch.testing.assert_close(prototypes(features)[0].flatten(), distances.amin(dim=1), rtol=1e-3, atol=1e-3)
 
 
 def test_what_is_usual_depends_on_the_prototype(two_kinds: Prototypes) -> None:

@@ -31,13 +31,16 @@ class FeatureSpace(nn.Module):
     """What is rebuilt: several stages of a frozen encoder, brought to one stride and whitened.
 
     Images (n, c, h, w) in [0, 1] in, features (n, components, h/stride, w/stride) out. The first ``detail`` components
-    come from the stages that see detail; the others, from the deepest one, tell what surrounds it.
+    come from the stages that see detail; the others, from the deepest one, tell what surrounds it, and of that stage no
+    more is run than brings it to its stride.
     """
 
     def __init__(self, options: FeatureOptions) -> None:
         super().__init__()
         taps = (*options.taps, *((options.context,) if options.context else ()))
-        self.encoder, self.stride = build_encoder(options.encoder, options.weights, taps), options.stride
+        is_brief = options.context > max(options.taps)
+        self.encoder = build_encoder(options.encoder, options.weights, taps, is_brief)
+        self.stride = options.stride
         channels = sum(self.encoder.channels[: len(options.taps)])
         self.stages_of_detail, self.detail = len(options.taps), min(options.components, channels)
         whitenings = [Whitening(channels, self.detail)]
@@ -94,20 +97,24 @@ class Block(nn.Module):
 
 
 class FeatureAutoencoder(nn.Module):
-    """Features (n, d, h, w), h and w even, through a code of few channels at half the resolution, and back."""
+    """Features (n, d, h, w), h and w even, through a code of few channels at half the resolution, and back.
+
+    All of it works at half the resolution: four neighbours are told as one, and one tells four apart again. Blocks at
+    the whole one take twice the time and find no more.
+    """
 
     def __init__(self, components: int, width: int, code: int) -> None:
         super().__init__()
         self.components = components
         self.encode = nn.Sequential(
-            nn.Conv2d(components, width, 1), Block(width), nn.AvgPool2d(2), Block(width), nn.Conv2d(width, code, 1)
+            nn.Conv2d(components, width, 2, stride=2), Block(width), Block(width), nn.Conv2d(width, code, 1)
         )
         self.decode = nn.Sequential(
             nn.Conv2d(code, width, 1),
             Block(width),
-            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
             Block(width),
-            nn.Conv2d(width, components, 1),
+            nn.Conv2d(width, 4 * components, 1),
+            nn.PixelShuffle(2),
         )
 
     def forward(self, features: Tensor) -> Tensor:
