@@ -1,13 +1,14 @@
 # Everything installs itself into .venv, pinned by constraints.txt. Two commands to know: `make demo`, `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs bench clean
+.PHONY: help demo test test-long lint types docs bench clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .venv/.train: pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
@@ -21,8 +22,11 @@ help: ## list the targets
 demo: .venv/.train ## render parts, train, evaluate: ends with the path of a report
 	$(BIN)/cobnut demo --out demo
 
-test: .venv/.dev ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+test: .venv/.dev ## run the tests, but those that take minutes each
+	$(TEST) -m 'not long' --numprocesses auto --dist loadfile
+
+test-long: .venv/.dev ## run those: a cluster, killed runs, a fresh environment
+	$(TEST) -m long
 
 lint: .venv/.dev ## check style
 	$(BIN)/ruff check .

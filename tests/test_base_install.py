@@ -27,6 +27,7 @@ from cobnut.runtime.inspect import Inspector
 from cobnut.training.train import train
 from program import TINY_FEATURE
 
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = (
     *("torch", "timm", "lightning", "onnx", "safetensors", "scipy", "sklearn", "pyarrow", "matplotlib", "jinja2"),

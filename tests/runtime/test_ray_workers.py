@@ -11,6 +11,7 @@ import pytest
 
 from batches import write_images
 
+pytestmark = pytest.mark.long
 COUNT = 400
 
 

@@ -26,6 +26,7 @@ def begin(*words: object, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(start, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_study_on_a_cluster_that_loses_a_node_has_the_figures_of_one_machine(
     cluster: Any, parts: Path, tmp_path: Path
@@ -50,6 +51,7 @@ def test_a_study_on_a_cluster_that_loses_a_node_has_the_figures_of_one_machine(
     cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_workers_of_a_cluster_share_the_trials_of_a_search(cluster: Any, parts: Path, tmp_path: Path) -> None:
     words = ("tune", parts, "--recipe", "cae", "--space", SPACE, "--trials", 3, *OPTIONS, "--logger", "none")
