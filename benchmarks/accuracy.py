@@ -1,6 +1,6 @@
 """The default recipe against two references on the same features of the same images, as one table.
 
-    python benchmarks/accuracy.py DATA [DATA …] [--seeds 3] [--keep FILE] [--set KEY=VALUE …]
+    python benchmarks/accuracy.py DATA [DATA …] [--seeds 3] [--references 1] [--keep FILE] [--set KEY=VALUE …]
 
 Each data set is trained and judged once a seed, by default options. The references see the very features (encoder,
 stages, size, training images) that the recipe's network saw: a memory of 20,000 patches (PatchCore's idea, but chosen
@@ -47,6 +47,7 @@ FIGURES = {
     "pixel_auroc": "pixel AUROC",
     "pro": "PRO",
     "false_alarm_rate": "false alarms",
+    "miss_rate": "misses",
     "seconds": "training, s",
     "milliseconds": "an image, ms",
 }
@@ -57,6 +58,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--references", type=int, help="seeds that the references are measured with too; all by default"
+    )
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--keep", type=Path, help="a file of JSON lines to keep figures in, and to go on from")
     options = parser.parse_args()
@@ -66,7 +70,8 @@ def main() -> None:
     for data, seed in ((data, seed) for data in options.data for seed in range(options.seeds)):
         if (data.name, seed) in done:
             continue
-        for detector, figures in measure(read_dataset(data), options.settings, seed):
+        has_references = options.references is None or seed < options.references
+        for detector, figures in measure(read_dataset(data), options.settings, seed, has_references):
             rows.append({"data": data.name, "seed": seed, "detector": detector, **figures})
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
         if options.keep:
@@ -83,15 +88,19 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         print(f"| {data} | {detector} | {' | '.join(cells)} |")
 
 
-def measure(samples: list[Sample], settings: list[str], seed: int) -> Iterator[tuple[str, dict[str, float | None]]]:
-    """The figures of the recipe and of both references, by name."""
+def measure(
+    samples: list[Sample], settings: list[str], seed: int, has_references: bool
+) -> Iterator[tuple[str, dict[str, float | None]]]:
+    """The figures of the recipe, and where they are wanted of both references, by name."""
     with tempfile.TemporaryDirectory() as folder:
         bundle, started = Path(folder) / "bundle", time.perf_counter()
         manifest = train(samples, read_recipe("feature", settings, seed), bundle, loggers=())
         seconds = time.perf_counter() - started
         evaluation = evaluate(Inspector(bundle), samples, "")
-        figures = {name: evaluation.figures[name] for name in ("image_auroc", "pixel_auroc", "pro", "false_alarm_rate")}
+        figures = {name: evaluation.figures[name] for name in FIGURES if name in evaluation.figures}
         yield "feature", {**figures, "seconds": seconds, "milliseconds": evaluation.ms_per_image}
+        if not has_references:
+            return
         test = [each.sample for each in evaluation.judged]
         hashes = content_hashes(samples)
         good = [path for path, each in hashes.items() if each in set(manifest.fingerprint["train"])]

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from cobnut.errors import BundleError, CobnutError
 from cobnut.runtime.bundle import MODEL
-from cobnut.runtime.session import ENGINES, Engine, Session, check_engine
+from cobnut.runtime.session import ENGINES, EngineName, Session, check_engine
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), dtype=np.uint8)
 
@@ -25,7 +25,7 @@ def test_openvino_scores_as_onnxruntime(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_threads_that_ask_at_once_get_their_own_answers(bundle: Path, engine: Engine) -> None:
+def test_threads_that_ask_at_once_get_their_own_answers(bundle: Path, engine: EngineName) -> None:
     session = Session(bundle / MODEL, threads=1, engine=engine)
     alone = [session.run(IMAGES[place : place + 1])[1][0] for place in range(len(IMAGES))]
     with ThreadPoolExecutor(6) as pool:
@@ -34,7 +34,7 @@ def test_threads_that_ask_at_once_get_their_own_answers(bundle: Path, engine: En
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_is_no_model_is_refused(tmp_path: Path, engine: Engine) -> None:
+def test_what_is_no_model_is_refused(tmp_path: Path, engine: EngineName) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(BundleError, match=r"cannot load it") as error:
         Session(tmp_path / "model.onnx", engine=engine)
@@ -42,7 +42,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_model_that_wants_other_inputs_is_refused(tmp_path: Path, engine: Engine) -> None:
+def test_a_model_that_wants_other_inputs_is_refused(tmp_path: Path, engine: EngineName) -> None:
     kinds = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2]) for name in ("pictures", "score")]
     graph = helper.make_graph([helper.make_node("Relu", ["pictures"], ["score"])], "other", kinds[:1], kinds[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), tmp_path / "m.onnx")

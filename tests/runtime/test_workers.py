@@ -16,7 +16,7 @@ from batches import write_images
 from cobnut.errors import BundleError, CobnutError
 from cobnut.runtime.batch import BatchListeners, Request, run_batch
 from cobnut.runtime.shards import Job, Shard, read_digest
-from cobnut.runtime.workers import LocalEngine, cores
+from cobnut.runtime.workers import LocalWorkers, cores
 
 COUNT, SHARD, KILLS = 60, 3, 20
 VERDICTS = "verdicts.parquet"
@@ -43,6 +43,7 @@ def unbroken(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> byte
     return (out / VERDICTS).read_bytes()
 
 
+@pytest.mark.long
 def test_killed_twenty_times_it_gives_the_rows_of_an_unbroken_run(words: list[str], tmp_path: Path) -> None:
     program = Path(__file__).parents[1] / "batches.py"
     # CSV, because in a fork the first table of Parquet takes longer than all else.
@@ -77,7 +78,7 @@ def children_of(process: int) -> list[int]:
 def test_a_worker_that_dies_is_replaced(bundle: Path, images: Path, tmp_path: Path, unbroken: bytes) -> None:
     request = Request(bundle, None, [str(images)], tmp_path / "out", shard=SHARD)
     murderer = Murderer(times=3)
-    run_batch(request, LocalEngine(2), BatchListeners(on_shard=murderer))
+    run_batch(request, LocalWorkers(2), BatchListeners(on_shard=murderer))
     assert murderer.times == 0
     assert (tmp_path / "out" / VERDICTS).read_bytes() == unbroken
     assert children_of(os.getpid()) == []
@@ -89,13 +90,13 @@ def test_a_shard_that_kills_its_workers_is_named(bundle: Path, images: Path, mon
     job = Job(bundle, None, "", "/", str(images), has_maps=False)
     told = r"shard 7 \(1 images from .*0000.png on\): 3 workers died at it \(exit code 1\); give fewer --workers"
     with pytest.raises(CobnutError, match=told):
-        list(LocalEngine(1).judge(job, [Shard(7, [str(images / "0000.png")])]))
+        list(LocalWorkers(1).judge(job, [Shard(7, [str(images / "0000.png")])]))
 
 
 def test_what_is_no_death_is_told_at_once_as_what_it_is(bundle: Path, images: Path) -> None:
     job = Job(bundle, None, read_digest(bundle, None), "/", str(images), has_maps=False)
     with pytest.raises(CobnutError, match="a worker failed: TypeError: 'NoneType' object is not iterable"):
-        list(LocalEngine(1).judge(job, [Shard(0, None)]))  # type: ignore[arg-type]
+        list(LocalWorkers(1).judge(job, [Shard(0, None)]))  # type: ignore[arg-type]
 
 
 def test_what_a_worker_cannot_mend_is_told_as_it_told_it(bundle: Path, images: Path, tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_what_a_worker_cannot_mend_is_told_as_it_told_it(bundle: Path, images: P
     (broken / "model.onnx").write_bytes(b"")
     job = Job(broken, None, "", "/", str(images), has_maps=False)
     with pytest.raises(BundleError, match=r"model.onnx: is damaged or was altered"):
-        list(LocalEngine(2).judge(job, [Shard(0, [str(images / "0000.png")])]))
+        list(LocalWorkers(2).judge(job, [Shard(0, [str(images / "0000.png")])]))
     assert children_of(os.getpid()) == []
 
 
@@ -145,6 +146,6 @@ def wait_for(is_so) -> None:
 
 def test_threads_and_workers_change_no_row(bundle: Path, images: Path, tmp_path: Path, unbroken: bytes) -> None:
     request = Request(bundle, None, [str(images)], tmp_path / "out", shard=SHARD)
-    run_batch(replace(request, out=tmp_path / "one"), LocalEngine(1))
+    run_batch(replace(request, out=tmp_path / "one"), LocalWorkers(1))
     assert (tmp_path / "one" / VERDICTS).read_bytes() == unbroken
     assert cores() >= 1

@@ -11,7 +11,7 @@ from cobnut.cli.terminal import out, progress, remark
 
 if TYPE_CHECKING:
     from cobnut.runtime.batch import Batch, Request
-    from cobnut.runtime.shards import Engine
+    from cobnut.runtime.shards import Workforce
 
 Sources = Annotated[
     list[str],
@@ -142,20 +142,20 @@ def _form(name: str | None) -> str:
     return form
 
 
-def _build_engine(name: str, address: str | None, workers: int | None, threads: int | None) -> "Engine":
+def _build_engine(name: str, address: str | None, workers: int | None, threads: int | None) -> "Workforce":
     from cobnut.errors import CobnutError, require_extra
 
     if name == "local":
-        from cobnut.runtime.workers import LocalEngine, cores
+        from cobnut.runtime.workers import LocalWorkers, cores
 
         if address is not None:
             raise CobnutError(f"--address {address}: goes with --engine ray")
-        return LocalEngine(workers or max(1, cores() // (threads or 1)), threads)
+        return LocalWorkers(workers or max(1, cores() // (threads or 1)), threads)
     if name == "ray":
-        from cobnut.runtime.ray_workers import RayEngine
+        from cobnut.runtime.ray_workers import RayWorkers
 
         require_extra("ray", "ray", "--engine ray")
-        return RayEngine(workers, address, threads)
+        return RayWorkers(workers, address, threads)
     raise CobnutError(f"--engine {name}: is not one of local, ray")
 
 
@@ -171,7 +171,7 @@ def _refuse_among(request: "Request") -> None:
         )
 
 
-def _run(request: "Request", engine: "Engine") -> "Batch":
+def _run(request: "Request", engine: "Workforce") -> "Batch":
     """Run the batch with a bar that tells how many images are done, and how many a second."""
     from cobnut.runtime.batch import BatchListeners, run_batch
 

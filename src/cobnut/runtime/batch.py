@@ -20,7 +20,7 @@ from cobnut.runtime.batch_record import RECORD, Record, read_record, write_recor
 from cobnut.runtime.bundle import read_manifest
 from cobnut.runtime.plan import PLAN, Plan, ask, build_plan, check_same, read_plan, write_plan
 from cobnut.runtime.rows import open_rows
-from cobnut.runtime.shards import Answer, BatchRow, Engine, Job, Shard, read_digest
+from cobnut.runtime.shards import Answer, BatchRow, Job, Shard, Workforce, read_digest
 from cobnut.runtime.sources import place_of, read_sources, whole_name
 
 LOCK, SHARDS, MAPS = "batch.lock", "shards", "maps"
@@ -63,7 +63,7 @@ class Batch:
     newcomers: int
 
 
-def run_batch(request: Request, engine: Engine, listeners: BatchListeners | None = None) -> Batch:
+def run_batch(request: Request, engine: Workforce, listeners: BatchListeners | None = None) -> Batch:
     """Judge every image that is not judged yet, then write the verdicts in the order of the sources.
 
     Raises :class:`CobnutError` when the folder holds another batch, or another process is at work there.
@@ -97,7 +97,7 @@ class _Ran:
     core_seconds: float = 0.0
 
 
-def _judge(engine: Engine, job: Job, waiting: Sequence[Shard], out: Path, listeners: BatchListeners) -> _Ran:
+def _judge(engine: Workforce, job: Job, waiting: Sequence[Shard], out: Path, listeners: BatchListeners) -> _Ran:
     """Judge the shards that wait, and keep each as soon as it is done."""
     images, core_seconds, started = 0, 0.0, time.perf_counter()
     for answer in engine.judge(job, waiting):
@@ -185,7 +185,7 @@ def _keep(answer: Answer, out: Path) -> None:
         partial.write_text("".join(json.dumps(asdict(row)) + "\n" for row in answer.rows), "ascii")
 
 
-def _conclude(request: Request, plan: Plan, shards: Sequence[Shard], engine: Engine, ran: _Ran) -> Record:
+def _conclude(request: Request, plan: Plan, shards: Sequence[Shard], engine: Workforce, ran: _Ran) -> Record:
     """Write the verdicts and a list of what could not be read, and last the record of what they came to."""
     asked, images, verdicts = plan.asked, len(plan.images), request.out / f"{VERDICTS}{plan.asked.form}"
     manifest = read_manifest(request.bundle, request.version)

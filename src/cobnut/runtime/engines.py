@@ -18,7 +18,7 @@ from cobnut.data.store import cache_folder
 from cobnut.errors import BundleError, CobnutError
 from cobnut.files import write_whole
 from cobnut.runtime.agreement import TOLERANCE
-from cobnut.runtime.session import ENGINES, Engine, Session, check_engine
+from cobnut.runtime.session import ENGINES, EngineName, Session, check_engine
 
 # onnxruntime, which has calibrated, stays unless another engine needs less than this share of its time.
 _WORTH = 0.9
@@ -55,7 +55,7 @@ def open_session(
 
 def _fastest(
     model: Path, files: Mapping[str, bytes], example: NDArray[np.uint8], spread: float, threads: int | None
-) -> Engine:
+) -> EngineName:
     """The engine that runs here fastest, as it was remembered, or measured now."""
     installed = [name for name in ENGINES if find_spec(name) is not None]
     if len(installed) == 1:
@@ -80,22 +80,22 @@ def _measure(
     example: NDArray[np.uint8],
     spread: float,
     threads: int | None,
-    engines: list[Engine],
-) -> tuple[Engine, dict[Engine, float]]:
+    engines: list[EngineName],
+) -> tuple[EngineName, dict[EngineName, float]]:
     """The fastest engine that scores as onnxruntime, and the milliseconds of each, all in turns."""
     sessions = {engines[0]: Session(model, threads, engines[0], files)}
     for name in engines[1:]:
         with suppress(CobnutError):  # one that is installed but broken does not stop the line
             sessions[name] = Session(model, threads, name, files)
     scores = {name: _run(session, model, example) for name, session in sessions.items()}
-    took: dict[Engine, list[float]] = {name: [] for name in sessions}
+    took: dict[EngineName, list[float]] = {name: [] for name in sessions}
     for _ in range(_RUNS):
         for name, session in sessions.items():
             started = time.perf_counter()
             session.run(example)
             took[name].append(1000 * (time.perf_counter() - started) / len(example))
     milliseconds = {name: float(np.median(each)) for name, each in took.items()}
-    reference: Engine = "onnxruntime"
+    reference: EngineName = "onnxruntime"
     agreeing = [name for name in sessions if np.abs(scores[name] - scores[reference]).max() < TOLERANCE * spread]
     best = min(agreeing, key=lambda name: milliseconds[name], default=reference)
     return (best if milliseconds[best] < _WORTH * milliseconds[reference] else reference), milliseconds
@@ -109,7 +109,7 @@ def _run(session: Session, model: Path, example: NDArray[np.uint8]) -> NDArray[n
         raise BundleError(f"{model}: cannot judge images of {example.shape[1:]} ({reason}); train it again") from None
 
 
-def _key(content: bytes, threads: int | None, engines: list[Engine]) -> str:
+def _key(content: bytes, threads: int | None, engines: list[EngineName]) -> str:
     machine = (platform.machine(), _processor(), threads or os.cpu_count())
     told = json.dumps([hashlib.sha256(content).hexdigest(), machine, [(name, version(name)) for name in engines]])
     return hashlib.sha256(told.encode()).hexdigest()

@@ -20,7 +20,7 @@ from cobnut.records import Verdict
 from cobnut.runtime.agreement import spread_of
 from cobnut.runtime.bundle import model_of, read_contents
 from cobnut.runtime.engines import open_session
-from cobnut.runtime.session import Engine
+from cobnut.runtime.session import EngineName
 from cobnut.runtime.signatures import check_required
 
 BATCH = 8
@@ -60,7 +60,7 @@ class Inspector:
         self._session = open_session(model, contents.files, grey, spread, threads, engine)
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> EngineName:
         """The engine that judges."""
         return self._session.engine
 

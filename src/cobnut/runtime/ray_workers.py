@@ -26,7 +26,7 @@ _SECONDS_TO_WAIT = 600.0  # a cluster may have to start machines first
 
 
 @dataclass(frozen=True, slots=True)
-class RayEngine:
+class RayWorkers:
     """So many actors, by default one a core, of the cluster at ``address``, by default one of its own here.
 
     Each has so many ``threads``, by default one.

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from cobnut.errors import BundleError, CobnutError, require_extra
 
 Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8] | None]
-Engine = Literal["onnxruntime", "openvino"]
-ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
+EngineName = Literal["onnxruntime", "openvino"]
+ENGINES: Final[tuple[EngineName, ...]] = get_args(EngineName)
 # From images to the outputs of these names.
 _Run = Callable[[NDArray[np.uint8], Sequence[str]], list[NDArray[Any]]]
 _OUTPUTS = ("anomaly_map", "score", "reconstruction")
@@ -29,7 +29,7 @@ class Session:
         self,
         model: Path,
         threads: int | None = None,
-        engine: Engine = "onnxruntime",
+        engine: EngineName = "onnxruntime",
         files: Mapping[str, bytes] | None = None,
     ) -> None:
         """Load ``model`` into ``engine``, bounded to so many threads, by default all cores.
@@ -49,7 +49,7 @@ class Session:
         return maps, scores, reconstruction[0] if reconstruction else None
 
 
-def check_engine(name: str) -> Engine:
+def check_engine(name: str) -> EngineName:
     """The engine of this name; raises :class:`CobnutError` when there is none, or it is not installed."""
     if name not in ENGINES:
         raise CobnutError(f"engine {name!r}: there is none; valid are auto, {', '.join(ENGINES)}")
@@ -116,7 +116,7 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-_LOADERS: dict[Engine, Callable[[Path, int, Mapping[str, bytes]], tuple[_Run, Sequence[str], Sequence[str]]]] = {
+_LOADERS: dict[EngineName, Callable[[Path, int, Mapping[str, bytes]], tuple[_Run, Sequence[str], Sequence[str]]]] = {
     "onnxruntime": _load_onnxruntime,
     "openvino": _load_openvino,
 }

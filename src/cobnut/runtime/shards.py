@@ -72,7 +72,7 @@ class Answer:
     core_seconds: float
 
 
-class Engine(Protocol):
+class Workforce(Protocol):
     """Who judges shards: its name, how many workers it has, and the shards' answers in any order, each once."""
 
     @property

@@ -18,7 +18,7 @@ _PROCESSES = mp.get_context("spawn")
 
 
 @dataclass(frozen=True, slots=True)
-class LocalEngine:
+class LocalWorkers:
     """So many worker processes, each with so many threads, by default its share of this machine's cores."""
 
     workers: int

@@ -21,7 +21,7 @@ from cobnut.files import hash_file, write_whole_folder
 from cobnut.records import Split
 from cobnut.runtime.agreement import spread_of
 from cobnut.runtime.bundle import MODEL, OPENVINO, REGION, Manifest, read_bundle_region, read_contents, write_manifest
-from cobnut.runtime.session import Engine, Session
+from cobnut.runtime.session import EngineName, Session
 from cobnut.runtime.signatures import check_required
 from cobnut.runtime.versions import first_version
 from cobnut.training.bundling import refuse_to_overwrite
@@ -128,7 +128,7 @@ def _closed(manifest: Manifest, form: Form, decision: Decision, scores: NDArray[
     )
 
 
-def _engine(form: Form) -> Engine:
+def _engine(form: Form) -> EngineName:
     return "openvino" if form == "openvino" else "onnxruntime"
 
 

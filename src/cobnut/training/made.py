@@ -17,7 +17,7 @@ from cobnut.recipe import Recipe
 from cobnut.records import Split
 from cobnut.runtime.agreement import Agreement
 from cobnut.runtime.bundle import Epoch
-from cobnut.runtime.session import Engine, Session
+from cobnut.runtime.session import EngineName, Session
 
 Images = NDArray[np.uint8]
 MapsAndScores = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -81,7 +81,7 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
-def judge(model: Path, images: Images, engine: Engine = "onnxruntime") -> MapsAndScores:
+def judge(model: Path, images: Images, engine: EngineName = "onnxruntime") -> MapsAndScores:
     """Maps and scores from the very model that is deployed."""
     session = Session(model, engine=engine)
     answers = [session.run(np.array(batch)) for batch in in_chunks(images)]
