@@ -15,7 +15,7 @@ from typing import Any
 
 from cobnut.data.layouts import image_files
 from cobnut.data.sample_parts import write_sample_parts
-from cobnut.runtime.workers import cores
+from cobnut.machine import cores
 from machine import describe_machine, machine_line, markdown_table, write_results
 
 

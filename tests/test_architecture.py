@@ -20,7 +20,7 @@ FLOORS = (
     ("runtime",),
     ("calibration",),
     ("data",),
-    ("recipe", "recipes", "options", "records", "pictures", "files", "errors"),
+    ("recipe", "recipes", "options", "records", "pictures", "files", "machine", "errors"),
 )
 USES_TORCH = ("study", "training", "models", "losses", "data.dataset", "runtime.export")
 MODULES = sorted(

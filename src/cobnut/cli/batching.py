@@ -146,7 +146,8 @@ def _build_engine(name: str, address: str | None, workers: int | None, threads: 
     from cobnut.errors import CobnutError, require_extra
 
     if name == "local":
-        from cobnut.runtime.workers import LocalWorkers, cores
+        from cobnut.machine import cores
+        from cobnut.runtime.workers import LocalWorkers
 
         if address is not None:
             raise CobnutError(f"--address {address}: goes with --engine ray")

@@ -17,6 +17,7 @@ from cobnut.data.images import read_image
 from cobnut.data.region import Region, paint
 from cobnut.errors import DataError, ImageError
 from cobnut.files import make_folder, write_whole
+from cobnut.machine import cores
 from cobnut.options import ImageOptions
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -104,7 +105,7 @@ def _decoded(paths: Sequence[Path], options: ImageOptions) -> Iterator[NDArray[n
         except ImageError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=cores()) as pool:
         for result in pool.map(decode, paths):
             if isinstance(result, ImageError):
                 damaged.append(result)

@@ -9,7 +9,7 @@ from typing import Any
 
 import cobnut
 from cobnut.errors import CobnutError
-from cobnut.runtime.workers import cores
+from cobnut.machine import cores
 
 # What Ray would tell its makers, say of itself, or warn of; set before it is imported.
 _SILENT = {

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cobnut.data.store import cache_folder
 from cobnut.errors import BundleError, CobnutError
 from cobnut.files import write_whole
+from cobnut.machine import cores
 from cobnut.runtime.agreement import TOLERANCE
 from cobnut.runtime.session import ENGINES, EngineName, Session, check_engine
 
@@ -110,7 +111,7 @@ def _run(session: Session, model: Path, example: NDArray[np.uint8]) -> NDArray[n
 
 
 def _key(content: bytes, threads: int | None, engines: list[EngineName]) -> str:
-    machine = (platform.machine(), _processor(), threads or os.cpu_count())
+    machine = (platform.machine(), _processor(), threads or cores())
     told = json.dumps([hashlib.sha256(content).hexdigest(), machine, [(name, version(name)) for name in engines]])
     return hashlib.sha256(told.encode()).hexdigest()
 

@@ -1,6 +1,5 @@
 """The engines that run a bundle's model: onnxruntime, or OpenVINO where it is installed; threads bounded."""
 
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cobnut.errors import BundleError, CobnutError, require_extra
+from cobnut.machine import cores
 
 Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8] | None]
 EngineName = Literal["onnxruntime", "openvino"]
@@ -38,7 +38,7 @@ class Session:
         :class:`BundleError` when it is no model of ours, and :class:`CobnutError` when the engine is missing.
         """
         self.engine = engine
-        self._run, inputs, outputs = _LOADERS[engine](model, threads or os.cpu_count() or 1, files or {})
+        self._run, inputs, outputs = _LOADERS[engine](model, threads or cores(), files or {})
         self._outputs = [name for name in _OUTPUTS if name in outputs]
         if self._outputs[:2] != list(_OUTPUTS[:2]) or list(inputs) != ["images"]:
             raise BundleError(f"{model}: does not take images and give anomaly_map and score; train the bundle again")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
 from cobnut.errors import CobnutError
+from cobnut.machine import cores
 from cobnut.runtime.shards import Answer, Job, Shard, ShardJudge, blame
 
 # A new interpreter, not a fork: a fork would share this one's threads, locks and open files.
@@ -95,11 +96,6 @@ class _Worker:
         self.pipe.close()
         self.process.kill()
         self.process.join()
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _work(job: Job, threads: int, pipe: Connection) -> None:
