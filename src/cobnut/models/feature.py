@@ -31,8 +31,8 @@ class FeatureSpace(nn.Module):
     """What is rebuilt: several stages of a frozen encoder, brought to one stride and whitened.
 
     Images (n, c, h, w) in [0, 1] in, features (n, components, h/stride, w/stride) out. The first ``detail`` components
-    come from the stages that see detail; the others, from the deepest one, tell what surrounds it, and of that stage no
-    more is run than brings it to its stride.
+    come from the stages that see detail; the others, from the deepest one, tell what surrounds it; of an encoder
+    made of blocks no more of that stage is run than the first.
     """
 
     def __init__(self, options: FeatureOptions) -> None:
@@ -100,7 +100,7 @@ class FeatureAutoencoder(nn.Module):
     """Features (n, d, h, w), h and w even, through a code of few channels at half the resolution, and back.
 
     All of it works at half the resolution: four neighbours are told as one, and one tells four apart again. Blocks at
-    the whole one take twice the time and find no more.
+    the whole one take about twice the operations.
     """
 
     def __init__(self, components: int, width: int, code: int) -> None:
