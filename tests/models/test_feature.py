@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.optimize import minimize
 from torch import Tensor
 
 from cobnut.models import build_detector, build_network
-from cobnut.models.feature import FEATURE_ERRORS, FeatureDetector, FeatureNetwork
+from cobnut.models.feature import FEATURE_ERRORS, FeatureDetector, FeatureNetwork, _rise, _weights
 from cobnut.recipe import Recipe, read_recipe
 
 SMALL = ["image.size=64", "network.prototypes=8", "network.width=16", "network.code=4"]
@@ -35,8 +36,16 @@ def network(recipe: Recipe, images: Tensor) -> FeatureNetwork:
     with torch.inference_mode():
         features = network.frozen(images).numpy()
     network.learn_good(features[:3], seed=0)
-    network.learn_usual(features[3:])
+    network.learn_usual(features[3:], spoil(features[3:]))
     return network
+
+
+def spoil(features: np.ndarray) -> np.ndarray:
+    """Each image's features with a strange place here, and with one there."""
+    spoilt = np.stack([features, features], axis=1)
+    spoilt[:, 0, :, 2:4, 5] *= 3
+    spoilt[:, 1, :, 6, 1:3] *= 3
+    return spoilt
 
 
 def test_the_space_has_one_grid_of_whitened_features(network: FeatureNetwork, images: Tensor) -> None:
@@ -76,23 +85,60 @@ def test_a_strange_place_stands_out_where_it_is(network: FeatureNetwork, kind: s
     assert abs(column - 2) <= 1
 
 
-def test_the_combined_error_weighs_the_others_by_how_little_they_vary_in_images_that_told_nothing(
-    network: FeatureNetwork, images: Tensor
-) -> None:
-    kinds = ("residual", "relative", "position")
+def test_the_combined_error_is_the_sum_of_the_others_by_their_weights(network: FeatureNetwork, images: Tensor) -> None:
     with torch.inference_mode():
-        *parts, combined = network.errors(network.frozen(images), (*kinds, "combined")).unbind(1)
+        *parts, combined = network.errors(network.frozen(images), (*PARTS, "combined")).unbind(1)
         torch.testing.assert_close(combined, sum(w * part for w, part in zip(network.weights, parts, strict=True)))
-        again, features = deepcopy(network), network.frozen(images[3:]).numpy()
-        highest = []
-        for told, looked_at in ((features[::2], features[1::2]), (features[1::2], features[::2])):
-            again.learn_usual(told)
-            errors = again.errors(torch.from_numpy(looked_at), kinds)
-            highest.append(F.avg_pool2d(errors, 3, 1).flatten(2).amax(2))
-    peaks = torch.cat(highest).numpy()
-    variance = np.log(peaks).var(axis=0)
-    expected = 1 / peaks.mean(axis=0) / ((3 * variance + 3 * variance.mean()) / 6)
-    np.testing.assert_allclose(network.weights.numpy(), expected, rtol=1e-4)
+
+
+def test_weights_are_told_by_images_that_did_not_tell_what_is_usual(network: FeatureNetwork, images: Tensor) -> None:
+    with torch.inference_mode():
+        features = network.frozen(images)[3:].numpy()
+    spoilt, again, good, bad = spoil(features), deepcopy(network), [], []
+    for told, half in ((1, 0), (0, 1)):
+        again.learn_usual(features[told::2], spoilt[told::2])
+        good.append(highest(again, features[half::2]))
+        bad.append(highest(again, spoilt[half::2].reshape(-1, *features.shape[1:])))
+    torch.testing.assert_close(network.weights, _weights(torch.cat(good), torch.cat(bad)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_rises_is_told_by_a_logistic_regression_that_may_not_be_below_0(seed: int) -> None:
+    """By SciPy's bounded search for the same optimum."""
+    random = np.random.default_rng(seed)
+    good, spoilt = (np.exp(random.normal(mean, 0.3, (count, 3))) for mean, count in ((0, 40), ([0.6, 0, 0.2], 90)))
+    values = np.concatenate([good, spoilt])
+    sign = np.where(np.arange(130) < 40, -1, 1)
+    share = np.where(sign < 0, 130 / 2 / 40, 130 / 2 / 90)
+
+    def loss(w: np.ndarray) -> float:
+        return float(share @ np.logaddexp(0, -sign * (values @ w[:3] + w[3])) + w[:3] @ w[:3] / 2000)
+
+    best = minimize(loss, np.zeros(4), bounds=[(0, None)] * 3 + [(None, None)], method="L-BFGS-B").x[:3]
+    found = _rise(torch.from_numpy(good).float(), torch.from_numpy(spoilt).float()).numpy()
+    np.testing.assert_allclose(found, best / best.sum(), atol=2e-3)
+
+
+def test_half_of_a_weight_is_steadiness_and_half_is_rise() -> None:
+    random = torch.Generator().manual_seed(0)
+    good, spoilt = (torch.exp(0.1 * torch.randn(count, 3, generator=random)) for count in (40, 90))
+    spoilt = spoilt * torch.tensor([1.5, 0.5, 1.1])
+    variance = np.log(good.numpy()).var(axis=0)
+    steady = 1 / ((40 * variance + 3 * variance.mean()) / 43)
+    rise = _rise(good / good.mean(dim=0), spoilt / good.mean(dim=0)).numpy()
+    assert rise[0] > rise[2] > rise[1] == 0
+    weights = _weights(good, spoilt) * good.mean(dim=0)
+    np.testing.assert_allclose(weights.numpy(), (steady / steady.sum() + rise) / 2, rtol=1e-4)
+    assert torch.equal(_rise(good, good / 2), torch.full((3,), 1 / 3))  # none tells anything: all count alike
+
+
+PARTS = ("residual", "relative", "position")
+
+
+def highest(network: FeatureNetwork, features: np.ndarray) -> Tensor:
+    with torch.inference_mode():
+        errors = network.errors(torch.from_numpy(features), PARTS)
+    return F.avg_pool2d(errors, 3, 1).flatten(2).amax(2)
 
 
 def test_several_errors_at_once_are_those_one_by_one(network: FeatureNetwork, images: Tensor) -> None:

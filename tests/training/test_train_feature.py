@@ -55,10 +55,11 @@ def test_each_half_of_the_held_out_images_chooses_while_the_other_tells_what_is_
         told.append(("chooses", len(given[1])))
         return spoil(*given)
 
-    def watched_too(own: FeatureNetwork, held_out: Any) -> None:
+    def watched_too(own: FeatureNetwork, held_out: Any, spoilt: Any) -> None:
         told.append(("tells", len(held_out)))
         features.append(np.array(held_out))
-        learn(own, held_out)
+        assert len(spoilt) == len(held_out)
+        learn(own, held_out, spoilt)
 
     monkeypatch.setattr(choosing, "spoil", watched)
     monkeypatch.setattr(FeatureNetwork, "learn_usual", watched_too)

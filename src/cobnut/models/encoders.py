@@ -46,13 +46,12 @@ class Encoder(nn.Module):
         return [maps[place] for place in self.order]
 
 
-def build_encoder(name: str, weights: str, taps: Sequence[int], is_brief: bool = False) -> Encoder:
+def build_encoder(name: str, weights: str, taps: Sequence[int]) -> Encoder:
     """The timm network ``name`` with ``weights`` (see :func:`find_weights`), tapped at the strides ``taps``.
 
-    Of several stages of one stride the deepest is taken; what lies behind the last tap is left out. Where ``is_brief``
-    and the network is made of blocks, as an EfficientNet is, the deepest tap takes the first block of its stride: those
-    behind it hold most of the weights. On the meta device nothing is read. Raises :class:`RecipeError` for an unknown
-    name or stride, and for weights that are missing, damaged or of another network.
+    Of several stages of one stride the deepest is taken; what lies behind the last tap is left out. On the meta device
+    nothing is read. Raises :class:`RecipeError` for an unknown name or stride, and for weights that are missing,
+    damaged or of another network.
     """
     hub_place(name)  # refuses an unknown name before anything is looked for
     stages_of = _plan(name)
@@ -65,12 +64,10 @@ def build_encoder(name: str, weights: str, taps: Sequence[int], is_brief: bool =
     stages = _build_stages(name, [stages_of[tap] for tap in wanted])
     info: Any = stages.feature_info
     _drop_later_blocks(stages)
-    channels: list[int] = info.channels()
-    if is_brief:
-        channels[-1] = _keep_first_block(stages, _first_of_stride(name, wanted[-1])) or channels[-1]
     if source.kind != "random" and not any(parameter.is_meta for parameter in stages.parameters()):
         _load(name, source, stages)
     order = [wanted.index(tap) for tap in taps]
+    channels: list[int] = info.channels()
     encoder = Encoder(stages, order, [channels[place] for place in order], list(taps))
     encoder.set_normalisation(*_normalisation(name))
     return encoder
@@ -101,28 +98,6 @@ def _drop_later_blocks(stages: nn.Module) -> None:
     blocks, tapped = getattr(stages, "blocks", None), getattr(stages, "_stage_out_idx", None)
     if isinstance(blocks, nn.Sequential) and tapped:
         stages.blocks = blocks[: max(tapped)]
-
-
-def _first_of_stride(name: str, stride: int) -> int:
-    """The number of the first group of blocks at a stride: the one behind the last of the stride before."""
-    with torch.device("meta"):
-        info: Any = _build_stages(name, None).feature_info
-    before = [module for module, each in zip(info.module_name(), info.reduction(), strict=True) if each < stride]
-    last = before[-1].rpartition(".")[2] if before else ""
-    return int(last) + 1 if last.isdigit() else 0
-
-
-def _keep_first_block(stages: Any, group: int) -> int | None:
-    """Leave out what follows the first block of the deepest tap's stride; its channels, ``None`` without blocks."""
-    blocks, tapped = getattr(stages, "blocks", None), getattr(stages, "_stage_out_idx", None)
-    if not isinstance(blocks, nn.Sequential) or not isinstance(tapped, dict):
-        return None
-    first: nn.Module = blocks[group][0]  # type: ignore[index]
-    stages.blocks = nn.Sequential(*blocks[:group].children(), nn.Sequential(first))
-    deepest = max(tapped)
-    stages._stage_out_idx = {group + 1 if place == deepest else place: index for place, index in tapped.items()}
-    # its last parameter is the bias of a normalisation, one for each channel
-    return list(first.parameters())[-1].numel()
 
 
 def _normalisation(name: str) -> tuple[Sequence[float], Sequence[float]]:

@@ -23,6 +23,8 @@ FEATURE_ERRORS = FeatureOptions.errors
 _COMBINED = ("residual", "relative", "position")
 # Images that count for the errors' mean variance, beside those that tell the variance of each.
 _PRIOR_IMAGES = 3
+# How little the regression that weighs the errors is held back; at 1 it hardly tells a good error from a better one.
+_FREEDOM = 1000.0
 # Images whose distances to all prototypes are in memory at once.
 _BATCH = 4
 
@@ -31,15 +33,13 @@ class FeatureSpace(nn.Module):
     """What is rebuilt: several stages of a frozen encoder, brought to one stride and whitened.
 
     Images (n, c, h, w) in [0, 1] in, features (n, components, h/stride, w/stride) out. The first ``detail`` components
-    come from the stages that see detail; the others, from the deepest one, tell what surrounds it; of an encoder
-    made of blocks no more of that stage is run than the first.
+    come from the stages that see detail; the others, from the deepest one, tell what surrounds it.
     """
 
     def __init__(self, options: FeatureOptions) -> None:
         super().__init__()
         taps = (*options.taps, *((options.context,) if options.context else ()))
-        is_brief = options.context > max(options.taps)
-        self.encoder = build_encoder(options.encoder, options.weights, taps, is_brief)
+        self.encoder = build_encoder(options.encoder, options.weights, taps)
         self.stride = options.stride
         channels = sum(self.encoder.channels[: len(options.taps)])
         self.stages_of_detail, self.detail = len(options.taps), min(options.components, channels)
@@ -134,8 +134,10 @@ class FeatureNetwork(HalfFrozen):
     - ``position``: distance to what is usual at that very position;
     - ``combined``: residual, relative and position, added up by weights that good images tell.
 
-    A weight brings an error's highest value in a good image to 1 on average, and divides it by the variance of its
-    logarithm: if a defect raises all errors by one factor, that sum tells it apart best (inverse-variance weighting).
+    Half of an error's weight tells how steady it is: the inverse variance of the logarithm of its highest value in
+    good images, which is best if a defect raises all errors by one factor. The other half tells how it rises: by the
+    logistic regression that tells good images from the same with synthetic defects. So no error counts for nothing,
+    whatever those defects are blind to.
     """
 
     frozen: FeatureSpace
@@ -178,21 +180,30 @@ class FeatureNetwork(HalfFrozen):
             self.prototypes.learn(in_batches(train), len(train), seed, self.inside)
             self.positions.learn(in_batches(train), self.frozen.spread, seed)
 
-    def learn_usual(self, held_out: NDArray[np.floating[Any]]) -> None:
-        """Learn from features (n, d, h, w) of images that trained nothing which errors are usual, and how they vary.
+    def learn_usual(self, held_out: NDArray[np.floating[Any]], spoilt: NDArray[np.floating[Any]]) -> None:
+        """Learn from images that trained nothing which errors are usual, and what each error counts for.
 
-        Errors look less varied in the images that told what is usual: each half is looked at while the other tells.
+        ``held_out`` are their features (n, d, h, w), ``spoilt`` (n or fewer, m, d, h, w) those of the first of them
+        with m synthetic defects, one at a time. Errors look lower in the images that told what is usual: each half is
+        looked at while the other tells.
         """
-        halves = [held_out[half::2] for half in (0, 1)] if len(held_out) > 1 else [held_out, held_out]
+        halves = [(held_out[half::2], spoilt[half::2]) for half in (0, 1)]
+        if len(held_out) == 1:
+            halves = [(held_out, spoilt)] * 2
+        good, defective = [], []
         with torch.inference_mode():
-            highest = []
-            for told, looked_at in (halves, halves[::-1]):
+            for (told, _), looked_at in (halves, halves[::-1]):
                 self._learn_usual(told)
-                errors = torch.cat([self.errors(features, _COMBINED) for features in in_batches(looked_at)])
-                errors = errors if self.inside is None else errors * self.inside
-                highest.append(F.avg_pool2d(errors, 3, 1).flatten(2).amax(dim=2))
+                good.append(self._highest(looked_at[0]))
+                defective += [self._highest(each) for each in looked_at[1]]
             self._learn_usual(held_out)
-            self.weights.copy_(_weights(torch.cat(highest)))
+            self.weights.copy_(_weights(torch.cat(good), torch.cat(defective)))
+
+    def _highest(self, features: NDArray[np.floating[Any]]) -> Tensor:
+        """The highest values of the errors that are combined, of features (n, d, h, w): (n, errors)."""
+        errors = torch.cat([self.errors(batch, _COMBINED) for batch in in_batches(features)])
+        errors = errors if self.inside is None else errors * self.inside
+        return F.avg_pool2d(errors, 3, 1).flatten(2).amax(dim=2)
 
     def _learn_usual(self, held_out: NDArray[np.floating[Any]]) -> None:
         self.residuals.learn(self._learned_from(self._left_over(features)) for features in in_batches(held_out))
@@ -208,11 +219,43 @@ class FeatureNetwork(HalfFrozen):
         return left
 
 
-def _weights(highest: Tensor) -> Tensor:
-    """What each error counts for, by its highest values in good images, (n, errors) in and (errors,) out."""
-    variance = highest.log().var(dim=0, correction=0)
-    variance = (len(highest) * variance + _PRIOR_IMAGES * variance.mean()) / (len(highest) + _PRIOR_IMAGES)
-    return 1 / (highest.mean(dim=0) * variance.clamp(min=1e-4))
+def _weights(good: Tensor, spoilt: Tensor) -> Tensor:
+    """What each error counts for, by the highest values in good images (n, errors) and in spoilt ones (m, errors).
+
+    They make the highest sum in a good image about 1.
+    """
+    usual = good.mean(dim=0)
+    shares = (_steadiness(good) + _rise(good / usual, spoilt / usual)) / 2
+    return shares / usual
+
+
+def _steadiness(good: Tensor) -> Tensor:
+    """Shares of 1 by inverse variances of the logarithms of values (n, errors)."""
+    variance = good.log().var(dim=0, correction=0)
+    variance = (len(good) * variance + _PRIOR_IMAGES * variance.mean()) / (len(good) + _PRIOR_IMAGES)
+    inverse = 1 / variance.clamp(min=1e-4)
+    return inverse / inverse.sum()
+
+
+def _rise(good: Tensor, spoilt: Tensor) -> Tensor:
+    """Shares of 1 by what tells values (n, errors) from values (m, errors): coefficients of a logistic regression.
+
+    An error that would count less than nothing is left out.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    values, is_spoilt = torch.cat([good, spoilt]).numpy(), np.arange(len(good) + len(spoilt)) >= len(good)
+    kept = np.ones(values.shape[1], bool)
+    while kept.any():
+        regression = LogisticRegression(C=_FREEDOM, class_weight="balanced", max_iter=1000)
+        found = np.zeros(len(kept))
+        found[kept] = regression.fit(values[:, kept], is_spoilt).coef_[0]
+        if (found >= 0).all() and found.any():
+            break
+        kept &= found > 0
+    else:  # none of them tells the two apart
+        found = np.ones(len(kept))
+    return torch.from_numpy(found / found.sum()).float()
 
 
 class FeatureDetector(Detector):

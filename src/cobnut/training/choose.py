@@ -27,6 +27,10 @@ from cobnut.training.typical import typical_error
 MOST_IMAGES = 150
 # So many that the share found does not hang on a few lucky draws; few images are spoilt in several rounds.
 FEWEST_SYNTHETIC = 200
+# Validation images that are spoilt to learn what each error counts for, and how many come of them at least.
+MOST_SPOILT, FEWEST_SPOILT = 50, 100
+# Seeds that no other synthetic defects are drawn by.
+OTHERS = 1000
 # So many training images tell what is usual at each place.
 USUAL_IMAGES = 80
 
@@ -141,6 +145,19 @@ def spoil(
         for number in range(_rounds(len(images), fewest))
     ]
     return images, np.concatenate(spoilt)
+
+
+def spoil_each(recipe: Recipe, validation: NDArray[np.uint8], region: Region | None) -> NDArray[np.uint8]:
+    """The first validation images uint8 (n, h, w, c) with m synthetic defects each, one at a time: (n·m, h, w, c).
+
+    They are others than those that options are chosen with.
+    """
+    images = np.array(validation[:MOST_SPOILT])
+    rounds = -(-FEWEST_SPOILT // (len(images) * len(KINDS)))
+    seeds = (recipe.seed + (OTHERS + number << 32) for number in range(rounds))
+    spoilt = [corrupt(images, seed, recipe.score.synthetic, region)[0] for seed in seeds]
+    of_each = [each.reshape(len(images), len(KINDS), *images.shape[1:]) for each in spoilt]
+    return np.concatenate(of_each, axis=1).reshape(-1, *images.shape[1:])
 
 
 def synthetic_counts(validation: int) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from cobnut.models.weights import DAMAGED
 from cobnut.recipe import Recipe
 from cobnut.runtime.bundle import Epoch
 from cobnut.training.callbacks import EpochListener, NetworkListener, ReconstructionPictures, Record, Watched
+from cobnut.training.choose import MOST_SPOILT, spoil_each
 from cobnut.training.devices import beside_others
 from cobnut.training.engine import Engine
 from cobnut.training.epochs import WAY_BACK, Work, quiet, run_epochs
@@ -38,14 +39,15 @@ FITTED = "fitted.ckpt"
 class Fitted:
     """A trained network with the weights of its best epoch, and how it came to them.
 
-    ``held_out`` are the validation images' features where the network is one of features: it has yet to learn from them
-    what is usual.
+    ``held_out`` are the validation images' features (n, d, h, w) where the network is one of features, ``spoilt`` those
+    of the same images with synthetic defects (n or fewer, m, d, h, w): it has yet to learn from them what is usual.
     """
 
     network: nn.Module
     history: list[Epoch]
     best_epoch: int
     held_out: Features | None = None
+    spoilt: Features | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,8 @@ def fit(
     learning = network.learning if isinstance(network, HalfFrozen) and keeps_features else network
     features: list[Features] = []
     if isinstance(network, HalfFrozen) and keeps_features and (is_feature or not has_fitted):
-        features = _features(network, heard, train, validation)
+        spoilt = [spoil_each(recipe, validation, region)] if is_feature else []
+        features = _features(network, heard, train, validation, *spoilt)
     if has_fitted:
         record.load_state_dict(load_checkpoint(folder / FITTED))
     else:
@@ -108,12 +111,7 @@ def fit(
         with write_whole(folder / FITTED) as partial:
             torch.save(record.state_dict(), partial)
     learning.load_state_dict(record.best_weights)
-    if isinstance(network, FeatureNetwork):
-        network.cpu().eval()
-        network.inside = None if region is None else torch.from_numpy(shrink_region(region, features[0].shape[2:]))
-        network.learn_good(features[0], recipe.seed)
-    network = network.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return Fitted(network, record.history, record.best_epoch, features[1] if is_feature else None)
+    return _finish(network, record, features, recipe, region)
 
 
 def _features(network: HalfFrozen, heard: Heard, *images: NDArray[np.uint8]) -> list[Features]:
@@ -130,6 +128,21 @@ def _features(network: HalfFrozen, heard: Heard, *images: NDArray[np.uint8]) -> 
         heard.on_features(done, total)
 
     return [kept_features(engine, each, dtype, on_progress) for each in images]
+
+
+def _finish(
+    network: nn.Module, record: Record, features: Sequence[Features], recipe: Recipe, region: Region | None
+) -> Fitted:
+    """The network on the processor, with what it learns of good features beside its training."""
+    held_out = spoilt = None
+    if isinstance(network, FeatureNetwork):
+        train, held_out, spoilt = features
+        spoilt = spoilt.reshape(min(len(held_out), MOST_SPOILT), -1, *spoilt.shape[1:])
+        network.cpu().eval()
+        network.inside = None if region is None else torch.from_numpy(shrink_region(region, train.shape[2:]))
+        network.learn_good(train, recipe.seed)
+    network = network.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return Fitted(network, record.history, record.best_epoch, held_out, spoilt)
 
 
 def _pictures(

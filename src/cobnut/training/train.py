@@ -195,18 +195,18 @@ def _choose(
     Images that tell a network of features what is usual look too usual to choose its error as well: each half of the
     validation images chooses while the other half tells, and when that is done they all tell.
     """
-    network, held_out = fitted.network, fitted.held_out
+    network, held_out, spoilt = fitted.network, fitted.held_out, fitted.spoilt
     detector = build_detector(network, recipe, region)
-    if held_out is None or not isinstance(network, FeatureNetwork):
+    if held_out is None or spoilt is None or not isinstance(network, FeatureNetwork):
         return detector, *choose(detector, recipe, train, [validation], region=region)
 
     def halves() -> Iterator[Images]:
         for half in (0, 1):
-            network.learn_usual(held_out[1 - half :: 2])
+            network.learn_usual(held_out[1 - half :: 2], spoilt[1 - half :: 2])
             yield validation[half::2]
 
     resolved, choice = choose(detector, recipe, train, halves(), FEWEST_SYNTHETIC // 2, region)
-    network.learn_usual(held_out)
+    network.learn_usual(held_out, spoilt)
     detector = build_detector(network, resolved, region)
     choose(detector, resolved, train, [])
     return detector, resolved, choice
