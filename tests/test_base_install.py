@@ -102,6 +102,11 @@ def test_nothing_of_the_training_is_there(base: Base) -> None:
     assert "cobnut inspect" in base.run("-m", "cobnut", "inspect", "--help").stdout
 
 
+def test_it_takes_less_than_250_megabytes(base: Base) -> None:
+    site = next(base.python.parents[1].glob("lib/python*/site-packages"))
+    assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 250e6
+
+
 def test_the_command_line_gives_the_verdicts_that_the_full_environment_gives(
     base: Base, bundle: Path, parts: Path, tmp_path: Path
 ) -> None:

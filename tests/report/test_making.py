@@ -90,4 +90,7 @@ def test_how_closely_the_deployed_model_agrees_is_told_where_it_is_known(manifes
     told = agreement_text(manifest.model_copy(update={"agreement": Agreement(images=21, difference=2e-5)}))
     assert told.startswith("decides 21 calibration images as the trained one does")
     assert told.endswith("scores differ by at most 0.00200\u202f% of their spread")
+    turned = Agreement(images=21, turned=1, difference=2e-5)
+    told = agreement_text(manifest.model_copy(update={"agreement": turned}))
+    assert told.startswith("decides 20 of 21 calibration images as the trained one does (the others' scores are the")
     assert not agreement_text(manifest.model_copy(update={"agreement": None}))

@@ -40,7 +40,8 @@ def test_another_decision_is_refused_before_scores_are_looked_at() -> None:
 
 
 def test_the_image_that_sets_the_threshold_may_fall_to_either_side() -> None:
-    assert agree(SCORES + np.array([0, 0, 1e-6, 0]), SCORES, 1.0, above(3.0)).images == 4
+    found = agree(SCORES + np.array([0, 0, 1e-6, 0]), SCORES, 1.0, above(3.0))
+    assert (found.images, found.turned) == (4, 1)
 
 
 def test_scores_that_are_no_numbers_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,12 @@ def test_a_damaged_memory_is_measured_anew(bundle: Path, cache: Path) -> None:
 def test_openvino_is_taken_where_it_is_clearly_faster(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, openvino: float, chosen: str
 ) -> None:
+    by_a_clock(monkeypatch, openvino)
+    assert opened(bundle).engine == chosen
+
+
+def by_a_clock(monkeypatch: pytest.MonkeyPatch, openvino: float) -> None:
+    """OpenVINO takes so much of onnxruntime's time."""
     clock, takes = 0.0, {"onnxruntime": 1.0, "openvino": openvino}
 
     class Timed(Session):
@@ -60,15 +67,43 @@ def test_openvino_is_taken_where_it_is_clearly_faster(
 
     monkeypatch.setattr(engines, "Session", Timed)
     monkeypatch.setattr(engines.time, "perf_counter", lambda: clock)
-    assert opened(bundle).engine == chosen
 
 
 @pytest.mark.usefixtures("cache")
 def test_an_engine_that_scores_otherwise_is_not_taken_however_fast(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "_WORTH", 1e9)  # any other engine would be worth it
+    by_a_clock(monkeypatch, openvino=0.1)
     assert opened(bundle, spread=1e-12).engine == "onnxruntime"
+
+
+@pytest.mark.usefixtures("cache")
+def test_an_engine_whose_package_tells_no_version_is_one_like_any_other(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def untold(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(engines, "version", untold)
+    by_a_clock(monkeypatch, openvino=0.1)
+    assert opened(bundle).engine == "openvino"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_engines_take_no_more_threads_than_they_are_given(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    import onnxruntime
+    import openvino
+
+    taken: list[object] = []
+    for owner, name in ((onnxruntime, "InferenceSession"), (openvino.Core, "compile_model")):
+        whole = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *a, whole=whole, **k: taken.append(a) or whole(*a, **k))
+    for engine in ("onnxruntime", "openvino"):
+        Session(bundle / MODEL, threads, engine, read_contents(bundle).files)
+    assert taken[0][1].intra_op_num_threads == threads
+    assert taken[1][3]["INFERENCE_NUM_THREADS"] == threads
 
 
 def test_the_named_engine_comes_before_the_environment_and_that_before_the_fastest(

@@ -1,5 +1,6 @@
 """A bundle in another form is a bundle of its own with the same promise, or is refused."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,16 @@ from onnx import numpy_helper
 from cobnut.errors import CobnutError, DataError
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.records import Sample
-from cobnut.runtime.bundle import MANIFEST, MODEL, OPENVINO, OPENVINO_NUMBERS, REGION, read_manifest, write_manifest
+from cobnut.runtime.bundle import (
+    MANIFEST,
+    MODEL,
+    OPENVINO,
+    OPENVINO_NUMBERS,
+    REGION,
+    Contents,
+    read_manifest,
+    write_manifest,
+)
 from cobnut.runtime.inspect import Inspector
 from cobnut.training import conversion
 from cobnut.training.conversion import FORMS, Form, convert
@@ -33,6 +43,14 @@ def wide(tmp_path_factory: pytest.TempPathFactory, samples: list[Sample]) -> Pat
     return out
 
 
+@pytest.fixture
+def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So small a network may lose by 8 bits, on some processors, what is refused of a real one."""
+    for name in conversion._MOST_LOST:
+        monkeypatch.setitem(conversion._MOST_LOST, name, 0.1)
+
+
+@pytest.mark.usefixtures("lenient")
 @pytest.mark.parametrize("form", FORMS)
 def test_each_form_judges_nearly_as_before_by_a_threshold_of_its_own(
     wide: Path, images: list[Path], parts: Path, tmp_path: Path, form: Form
@@ -55,6 +73,7 @@ def test_each_form_judges_nearly_as_before_by_a_threshold_of_its_own(
     assert {path.name for path in out.iterdir()} == {MANIFEST, *model}
 
 
+@pytest.mark.usefixtures("lenient")
 def test_a_promise_is_kept_by_a_calibration_image_of_the_new_form(
     samples: list[Sample], images: list[Path], tmp_path: Path
 ) -> None:
@@ -97,6 +116,22 @@ def test_a_form_that_tells_defects_worse_is_refused_and_nothing_is_written(
     with pytest.raises(CobnutError, match=r"^int8: the (AUROC|share) of .* falls from .* take float16$"):
         convert(bundle, images, "int8", tmp_path / "new.cobnut")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_swapped_after_the_check_is_not_converted(
+    wide: Path, images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(wide, tmp_path / "copy.cobnut"))
+    expected = convert(wide, images, "float16", tmp_path / "expected.cobnut").manifest.calibration_scores
+    read = conversion.read_contents
+
+    def swapping(bundle: Path, version: int | None = None) -> Contents:
+        contents = read(bundle, version)
+        (bundle / MODEL).write_bytes(b"another model")
+        return contents
+
+    monkeypatch.setattr(conversion, "read_contents", swapping)
+    assert convert(copy, images, "float16", tmp_path / "new.cobnut").manifest.calibration_scores == expected
 
 
 def test_a_bundle_is_never_written_over_itself(bundle: Path, images: list[Path]) -> None:

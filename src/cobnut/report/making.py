@@ -181,7 +181,10 @@ def agreement_text(manifest: Manifest) -> str:
     if agreement is None:
         return ""
     differ = f"by at most {amount(100 * agreement.difference)}{THIN}% of their spread"
-    return f"decides {count(agreement.images, 'calibration image')} as the trained one does; scores differ {differ}"
+    same = f"{agreement.images - agreement.turned} of " if agreement.turned else ""
+    others = " (the others' scores are the threshold itself)" if agreement.turned else ""
+    judged = count(agreement.images, "calibration image")
+    return f"decides {same}{judged} as the trained one does{others}; scores differ {differ}"
 
 
 def epochs_text(manifest: Manifest) -> str:

@@ -25,7 +25,8 @@ class Agreement(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    images: int = Field(description="that both have judged, with the same decision on each")
+    images: int = Field(description="that both have judged")
+    turned: int = Field(0, description="of these, with another decision, their scores being the threshold itself")
     difference: float = Field(description="largest of a score, as a share of the scores' spread")
 
 
@@ -50,7 +51,8 @@ def agree(
     """
     slack = TOLERANCE * spread
     is_clear = decide(exported - slack) == decide(exported + slack)
-    differ = int(((decide(trained) != decide(exported)) & is_clear).sum())
+    is_turned = decide(trained) != decide(exported)
+    differ = int((is_turned & is_clear).sum())
     if differ:
         raise CobnutError(
             f"model.onnx: the exported model decides otherwise than the trained one on {differ} of {len(trained)} "
@@ -62,4 +64,4 @@ def agree(
             f"model.onnx: the exported model's scores differ from the trained one's by {difference:.1e} of their "
             f"spread (allowed {TOLERANCE:.0e}); nothing was written, please report the recipe"
         )
-    return Agreement(images=len(trained), difference=difference)
+    return Agreement(images=len(trained), turned=int(is_turned.sum()), difference=difference)

@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,9 +37,9 @@ def open_session(
     """The session of a model, by its ``files`` that were checked, in the engine ``wanted``, warmed up with ``example``.
 
     ``own`` is the engine that has calibrated the model. ``None`` asks ``$COBNUT_ENGINE``, and where that is not set
-    either, or ``auto``, takes the fastest of those that are installed and score ``example``, uint8 (n, h, w, c), as
-    onnxruntime does, by the ``spread`` of good images' scores. Raises :class:`BundleError` when the model cannot judge
-    such images.
+    either, or ``auto``, takes the fastest of those that are installed and score ``example``, uint8 (n, h, w, c), noise
+    and a slope of light as onnxruntime does, by the ``spread`` of good images' scores. Raises :class:`BundleError` when
+    the model cannot judge such images.
     """
     name = wanted or os.environ.get("COBNUT_ENGINE") or "auto"
     if model.suffix == ".xml":
@@ -58,15 +58,15 @@ def _fastest(
     model: Path, files: Mapping[str, bytes], example: NDArray[np.uint8], spread: float, threads: int | None
 ) -> EngineName:
     """The engine that runs here fastest, as it was remembered, or measured now."""
-    installed = [name for name in ENGINES if find_spec(name) is not None]
+    installed = _installed()
     if len(installed) == 1:
-        return installed[0]
+        return next(iter(installed))
     kept = cache_folder() / "engines" / f"{_key(files[model.name], threads, installed)}.json"
     try:
         return check_engine(json.loads(kept.read_text(encoding="utf-8"))["engine"])
     except (OSError, ValueError, KeyError, TypeError, CobnutError):
         pass
-    chosen, milliseconds = _measure(model, files, example, spread, threads, installed)
+    chosen, milliseconds = _measure(model, files, example, spread, threads, list(installed))
     try:
         with write_whole(kept) as partial:
             partial.write_text(json.dumps({"engine": chosen, "ms_per_image": milliseconds}), encoding="utf-8")
@@ -88,7 +88,8 @@ def _measure(
     for name in engines[1:]:
         with suppress(CobnutError):  # one that is installed but broken does not stop the line
             sessions[name] = Session(model, threads, name, files)
-    scores = {name: _run(session, model, example) for name, session in sessions.items()}
+    probes = np.concatenate([example, _probes(example)])
+    scores = {name: _run(session, model, probes) for name, session in sessions.items()}
     took: dict[EngineName, list[float]] = {name: [] for name in sessions}
     for _ in range(_RUNS):
         for name, session in sessions.items():
@@ -102,6 +103,15 @@ def _measure(
     return (best if milliseconds[best] < _WORTH * milliseconds[reference] else reference), milliseconds
 
 
+def _probes(example: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Images of an example's size that excite all of a model: noise, fine and coarse, and a slope of light."""
+    shape, random = example.shape[1:], np.random.default_rng(0)
+    fine = random.integers(0, 256, shape, np.uint8)
+    coarse = fine[::8, ::8].repeat(8, axis=0).repeat(8, axis=1)[: shape[0], : shape[1]]
+    slope = np.broadcast_to(np.linspace(0, 255, shape[1])[None, :, None], shape).astype(np.uint8)
+    return np.stack([fine, coarse, slope])
+
+
 def _run(session: Session, model: Path, example: NDArray[np.uint8]) -> NDArray[np.float32]:
     try:
         return session.run(example)[1]
@@ -110,9 +120,21 @@ def _run(session: Session, model: Path, example: NDArray[np.uint8]) -> NDArray[n
         raise BundleError(f"{model}: cannot judge images of {example.shape[1:]} ({reason}); train it again") from None
 
 
-def _key(content: bytes, threads: int | None, engines: list[EngineName]) -> str:
+def _installed() -> dict[EngineName, str]:
+    """The engines that are there, by their versions; onnxruntime comes first."""
+    found: dict[EngineName, str] = {}
+    for name in ENGINES:
+        if find_spec(name) is not None:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:  # packed under another name, or a mere folder that is called so
+                found[name] = "unknown"
+    return found
+
+
+def _key(content: bytes, threads: int | None, engines: Mapping[EngineName, str]) -> str:
     machine = (platform.machine(), _processor(), threads or cores())
-    told = json.dumps([hashlib.sha256(content).hexdigest(), machine, [(name, version(name)) for name in engines]])
+    told = json.dumps([hashlib.sha256(content).hexdigest(), machine, [*engines.items()]])
     return hashlib.sha256(told.encode()).hexdigest()
 
 

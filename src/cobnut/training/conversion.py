@@ -1,8 +1,10 @@
 """A finished bundle in another form — smaller numbers, or OpenVINO's own format —, refused where it judges worse."""
 
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ from cobnut.evaluation.metrics import auroc
 from cobnut.files import hash_file, write_whole_folder
 from cobnut.records import Split
 from cobnut.runtime.agreement import spread_of
-from cobnut.runtime.bundle import MODEL, OPENVINO, REGION, Manifest, read_bundle_region, read_contents, write_manifest
+from cobnut.runtime.bundle import MODEL, OPENVINO, REGION, Contents, Manifest, read_contents, write_manifest
 from cobnut.runtime.session import EngineName, Session
 from cobnut.runtime.signatures import check_required
 from cobnut.runtime.versions import first_version
@@ -94,20 +96,20 @@ def convert(
     first = first_version(bundle, manifest)
     paths = _find({"calibration": manifest, "validation": first}, images)
     of: dict[Split, Manifest] = {"train": first, "validation": first, "calibration": manifest}
-    read = {split: _read(bundle, each, split, paths) for split, each in of.items()}
-    with write_whole_folder(out) as folder:
+    read = {split: _read(contents, each, split, paths) for split, each in of.items()}
+    with write_whole_folder(out) as folder, _written(contents) as source:
         on_stage(f"writing {form}")
         target = folder / (OPENVINO if form == "openvino" else MODEL)
-        _WRITERS[form](bundle / MODEL, target, read["train"][:_RANGING])
+        _WRITERS[form](source / MODEL, target, read["train"][:_RANGING])
         on_stage("comparing on synthetic defects")
         maps, scores = judge(target, read["calibration"], engine)
-        decision = decide(manifest.recipe.calibration, _inspected(bundle, manifest, maps), scores)
-        spoilt = spoil(manifest.recipe, read["validation"], region=_region(bundle, manifest))
-        before = _figures(Session(bundle / MODEL), bundle / MODEL, spoilt, manifest.threshold)
+        decision = decide(manifest.recipe.calibration, _inspected(contents, maps), scores)
+        spoilt = spoil(manifest.recipe, read["validation"], region=_region(contents))
+        before = _figures(Session(source / MODEL), source / MODEL, spoilt, manifest.threshold)
         after = _figures(Session(target, engine=engine), target, spoilt, decision.threshold)
         _check(form, before, after)
         if REGION in manifest.files:
-            shutil.copy(bundle / REGION, folder / REGION)
+            shutil.copy(source / REGION, folder / REGION)
         written = write_manifest(folder, _closed(manifest, form, decision, scores))
     usual = np.array(manifest.calibration_scores, np.float32)
     return Converted(written, before, after, float(np.abs(usual - scores).max()) / spread_of(usual))
@@ -147,7 +149,16 @@ def _find(needed: Mapping[Split, Manifest], images: Sequence[Path]) -> dict[str,
     return found
 
 
-def _read(bundle: Path, manifest: Manifest, split: Split, paths: dict[str, Path]) -> NDArray[np.uint8]:
+@contextmanager
+def _written(contents: Contents) -> Iterator[Path]:
+    """A folder of the files as they were checked, for writers that read files."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in contents.files.items():
+            (Path(folder) / name).write_bytes(content)
+        yield Path(folder)
+
+
+def _read(checked: Contents, manifest: Manifest, split: Split, paths: dict[str, Path]) -> NDArray[np.uint8]:
     contents = [content for content in manifest.fingerprint[split] if content in paths]
     if not contents:
         raise DataError(f"no good image for {split} is among those given; name the folder that it was trained on")
@@ -155,17 +166,17 @@ def _read(bundle: Path, manifest: Manifest, split: Split, paths: dict[str, Path]
         [paths[content] for content in contents],
         contents,
         manifest.recipe.image,
-        region=_region(bundle, manifest),
+        region=_region(checked),
     )
 
 
-def _region(bundle: Path, manifest: Manifest) -> NDArray[np.bool_] | None:
-    region = read_bundle_region(bundle, manifest)
-    return None if region is None else shrink_region(region, manifest.recipe.image.shape)
+def _region(checked: Contents) -> NDArray[np.bool_] | None:
+    region = checked.region
+    return None if region is None else shrink_region(region, checked.manifest.recipe.image.shape)
 
 
-def _inspected(bundle: Path, manifest: Manifest, maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    region = read_bundle_region(bundle, manifest)
+def _inspected(checked: Contents, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    region = checked.region
     return maps if region is None else maps[:, None, shrink_region(region, (maps.shape[1], maps.shape[2]))]
 
 
