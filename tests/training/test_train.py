@@ -1,39 +1,22 @@
 """Training repeats exactly, survives a kill, and overwrites nothing that is not its own."""
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import load_file
 
-from cobnut.errors import CobnutError, DataError, RecipeError
+from cobnut.errors import CobnutError, DataError
 from cobnut.files import hash_file
-from cobnut.options import DenseOptions, TrainingOptions
+from cobnut.options import TrainingOptions
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.records import Sample, Split
 from cobnut.runtime.bundle import Epoch, read_manifest
-from cobnut.training.checks import check_recipe
 from cobnut.training.run import run_folder
 from cobnut.training.train import Listeners, train, without_copies
-from program import TINY
+from program import TINY, same_detector
 
 pytestmark = pytest.mark.slow
-UNTIMED = {"created", "seconds", "history", "digest", "files"}
-
-
-def same_detector(first: Path, second: Path) -> bool:
-    """Whether two bundles hold the same weights, losses and decisions, to the last bit."""
-    one, two = read_manifest(first), read_manifest(second)
-    weights = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
-    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
-    assert [(e.train_loss, e.val_loss) for e in one.history] == [(e.train_loss, e.val_loss) for e in two.history]
-    return one.model_dump(exclude=UNTIMED) == two.model_dump(exclude=UNTIMED)
 
 
 def test_the_same_seed_gives_the_same_detector_and_another_seed_another(
@@ -134,186 +117,11 @@ def test_options_that_the_recipe_fixes_are_not_chosen(samples: list[Sample], tmp
     assert (manifest.recipe.calibration.q, manifest.recipe.score.least_area) == (99.5, 0.01)
 
 
-KILLABLE = """
-import sys, time
-from pathlib import Path
-from cobnut.data.layouts import read_dataset
-from cobnut.recipe import Recipe
-from cobnut.training import callbacks
-from cobnut.training.checks import check_recipe
-from cobnut.training.train import Listeners, train
-callbacks.WayBack.__init__.__defaults__ = (0.0,)
-recipe = Recipe.model_validate_json(sys.argv[2])
-def tell(epoch, best):
-    print(epoch.epoch, flush=True)
-    time.sleep(0.05)
-train(read_dataset(Path(sys.argv[1])), recipe, Path(sys.argv[3]), "resume" in sys.argv, Listeners(on_epoch=tell))
-"""
-
-
-@pytest.mark.parametrize("schedule", ["step", "one-cycle"])
-def test_a_killed_training_resumes_to_the_very_same_detector(
-    samples: list[Sample], tiny_recipe: Recipe, parts: Path, tmp_path: Path, schedule: str
-) -> None:
-    options = {"epochs": 8, "step_epochs": 3, "schedule": schedule}
-    training = tiny_recipe.training.model_copy(update=options)
-    recipe = tiny_recipe.model_copy(update={"training": training})
-    whole, broken = tmp_path / "whole.cobnut", tmp_path / "broken.cobnut"
-    train(samples, recipe, whole)
-    command = [sys.executable, "-c", KILLABLE, str(parts), recipe.model_dump_json(), str(broken)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if int(line) == 5:
-                os.kill(process.pid, signal.SIGKILL)
-                break
-    assert not broken.exists()
-    assert (run_folder(broken) / "way-back.ckpt").exists()
-    done = subprocess.run([*command, "resume"], capture_output=True, text=True, check=True)
-    assert done.stdout.split()[0] in ("5", "6"), "epochs that were done are not done again"
-    assert same_detector(whole, broken)
-
-
-SMALL_NETWORK = ["image.size=32", "network.widths=[4, 8]", "network.layers=1"]
-KINDS = {
-    "selfsup": SMALL_NETWORK,
-    "upsampling": [*SMALL_NETWORK, "training.loss.ms_ssim=1"],
-    "robust": [*TINY, "robust.every_epochs=2", "robust.threshold=0.05"],
-    "ssim-ae": ["image.size=48", "patches.size=32", "patches.stride=16", "network.width=4", "network.latent=4"],
-    "transfer-resnet": ["image.size=64", "network.weights=random", "network.side=8", "network.width=8"],
-    "finetune-vgg19": ["network.encoder=resnet18", "network.stride=16", "network.weights=random", "network.side=8"],
-}
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_every_kind_of_training_resumes_to_the_very_same_detector(
-    name: str, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Spoilt, augmented, cut or split images, kept features and an encoder that learns on."""
-    recipe = read_recipe(name, [*KINDS[name], "training.epochs=5", "training.picture_epochs=2"])
-    whole, broken = tmp_path / "whole.cobnut", tmp_path / "broken.cobnut"
-    train(samples, recipe, whole)
-    monkeypatch.setattr("cobnut.training.callbacks.WayBack.__init__.__defaults__", (0.0,))
-
-    def stop(epoch: Epoch, _: int) -> None:
-        if epoch.epoch == 4:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(samples, recipe, broken, listeners=Listeners(on_epoch=stop))
-    heard: list[int] = []
-    train(samples, recipe, broken, True, Listeners(on_epoch=lambda epoch, _: heard.append(epoch.epoch)))
-    assert heard == [4, 5]
-    assert same_detector(whole, broken)
-
-
 def test_a_defect_among_the_good_images_is_split_off(samples: list[Sample], tmp_path: Path) -> None:
     recipe = read_recipe("robust", [*TINY, "robust.every_epochs=1", "robust.threshold=0.01", "training.epochs=2"])
     plain = read_recipe("cae", [*TINY, "training.epochs=2"])
     losses = [train(samples, each, tmp_path / each.name).history[-1].train_loss for each in (plain, recipe)]
     assert losses[1] < losses[0]
-
-
-@pytest.mark.parametrize(
-    "settings", [["patches.size=16", "patches.stride=16"], ["corruption.name=mask"], ["score.error=mine"]]
-)
-def test_a_recipe_that_could_not_be_trained_to_its_end_is_refused_at_once(settings: list[str]) -> None:
-    with pytest.raises(
-        RecipeError, match="a sparse part can only be split off|there is no such error; valid are squared"
-    ):
-        check_recipe(read_recipe("robust", [*TINY, *settings]))
-
-
-class NewOptions(DenseOptions):
-    """The options of a network that nothing else has heard of."""
-
-    losses = ("l1",)
-    errors = ("odd",)
-    rebuilds = "features"
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (["score.error=odd"], "training.loss.mse: network dense has no such loss; valid are l1"),
-        (
-            ["training.loss={ l1 = 1.0 }"],
-            "score.error = 'squared': network dense has no such error; valid are odd, auto",
-        ),
-        (["score.error=odd", "corruption.name=noise"], "network dense learns from kept features: leave out patches"),
-    ],
-)
-def test_a_new_network_tells_by_its_options_what_fits_it(settings: list[str], message: str) -> None:
-    recipe = read_recipe("cae", [*TINY, *settings])
-    with pytest.raises(RecipeError, match=message):
-        check_recipe(recipe.model_copy(update={"network": NewOptions()}))
-
-
-def test_what_a_sparse_part_cannot_be_split_off_is_named() -> None:
-    class Shrinking(DenseOptions):
-        keeps_size = False
-
-    recipe = read_recipe("robust", [*TINY, "corruption.name=noise"])
-    with pytest.raises(RecipeError, match="or leave out corruption and network dense$"):
-        check_recipe(recipe.model_copy(update={"network": Shrinking()}))
-
-
-def test_a_training_killed_after_its_last_epoch_does_not_go_on(
-    samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Early stopping had its say; only the bundle was not written."""
-    recipe = read_recipe("cae", [*TINY, "training.epochs=40", "training.patience=1", "training.learning_rate=0.05"])
-    whole, broken = tmp_path / "whole.cobnut", tmp_path / "broken.cobnut"
-    train(samples, recipe, whole)
-    assert len(read_manifest(whole).history) < 40
-    with monkeypatch.context() as patch:
-        patch.setattr("cobnut.training.train.export_onnx", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-        with pytest.raises(OSError, match="disk full"):
-            train(samples, recipe, broken)
-    train(samples, recipe, broken, resume=True)
-    assert same_detector(whole, broken)
-
-
-def test_resuming_a_finished_training_leaves_it_as_it_is(
-    samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path
-) -> None:
-    out = tmp_path / "a.cobnut"
-    first = train(samples, tiny_recipe, out)
-    assert train(samples, tiny_recipe, out, resume=True).created == first.created
-    with pytest.raises(CobnutError, match="was begun with another recipe, region or images"):
-        train(samples, tiny_recipe.model_copy(update={"seed": 9}), out, resume=True)
-
-
-@pytest.fixture
-def interrupted(samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the bundle of a training would stand that was interrupted after its last epoch."""
-    out = tmp_path / "a.cobnut"
-    with monkeypatch.context() as patch:
-        patch.setattr("cobnut.training.train.choose", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            train(samples, tiny_recipe, out)
-    return out
-
-
-def test_an_interrupted_training_is_not_thrown_away_when_resume_is_forgotten(
-    samples: list[Sample], tiny_recipe: Recipe, interrupted: Path
-) -> None:
-    with pytest.raises(CobnutError, match="holds this very training, interrupted; go on with --resume"):
-        train(samples, tiny_recipe, interrupted)
-    train(samples, tiny_recipe.model_copy(update={"seed": 9}), interrupted)
-
-
-def test_a_damaged_checkpoint_is_told_and_the_advice_works(
-    samples: list[Sample], tiny_recipe: Recipe, interrupted: Path
-) -> None:
-    for path in run_folder(interrupted).glob("*.ckpt"):
-        path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(
-        CobnutError, match="is damaged .*; remove the folder .*run and begin anew, without --resume if given"
-    ):
-        train(samples, tiny_recipe, interrupted, resume=True)
-    shutil.rmtree(run_folder(interrupted))
-    train(samples, tiny_recipe, interrupted)
 
 
 def test_what_is_not_a_bundle_is_never_overwritten(samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path) -> None:
