@@ -1,14 +1,42 @@
-"""Images for a batch, and the program forked from one that has imported all, to be killed at any moment of its work."""
+"""Images for a batch, a workforce in this process, and the program as a fork, to be killed at any moment."""
 
 import multiprocessing as mp
 import os
 import signal
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from PIL import Image
+
+from cobnut.runtime.shards import Answer, Job, Shard, ShardJudge
+
+COUNT, SHARD = 20, 4
+
+
+class InThisProcess:
+    """Judges shards here, one after the other, and hands them over in another order; stops at ``most``."""
+
+    name, workers = "here", 1
+
+    def __init__(self, most: int | None = None) -> None:
+        self.most, self.judged = most, list[int]()
+
+    def judge(self, job: Job, shards: Sequence[Shard]) -> Iterator[Answer]:
+        judge = ShardJudge(job, threads=1)
+        for shard in list(reversed(shards))[: self.most]:
+            self.judged.append(shard.number)
+            yield judge.judge(shard)
+        if self.most is not None:
+            raise KeyboardInterrupt
+
+
+def rows_of(out: Path) -> list[dict[str, Any]]:
+    return pq.read_table(out / "verdicts.parquet").to_pylist()
 
 
 def write_images(folder: Path, count: int) -> Path:

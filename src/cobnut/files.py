@@ -11,6 +11,16 @@ from pathlib import Path
 from cobnut.errors import CobnutError
 
 
+def _read_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+# It can only be read by setting it for a moment: once, before there are threads.
+_UMASK = _read_umask()
+
+
 @contextmanager
 def write_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is renamed to ``path``, on any failure it is removed."""
@@ -21,7 +31,7 @@ def write_whole(path: Path) -> Iterator[Path]:
     partial = Path(name)
     try:
         yield partial
-        partial.chmod(0o666 & ~_umask())
+        partial.chmod(0o666 & ~_UMASK)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -35,7 +45,7 @@ def write_whole_folder(path: Path) -> Iterator[Path]:
     partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
     try:
         yield partial
-        partial.chmod(0o777 & ~_umask())
+        partial.chmod(0o777 & ~_UMASK)
         former = partial.with_name(partial.name + ".former")
         if path.exists():
             path.rename(former)
@@ -67,7 +77,14 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def keep_through_a_power_cut(*paths: Path) -> None:
+    """Return when files, and their names in their folders, are on the disk: what they stand for may be taken away."""
+    for path in dict.fromkeys((*paths, *(path.parent for path in paths))):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError:  # some systems cannot do so with folders
+            if not path.is_dir():
+                raise
+        finally:
+            os.close(handle)

@@ -66,6 +66,7 @@ def test_it_judges_patterns_and_lists_each_image_once(run: Callable[..., Run]) -
         (["ok.cobnut", "in", "--out", "new", "--address", "a:1"], "--address a:1: goes with --engine ray"),
         (["ok.cobnut", "in", "--out", "in/judged", "--maps"], "--out in/judged: lies among the images"),
         (["ok.cobnut", "in/**/*.png", "--out", "in/judged", "--maps"], "--out in/judged: lies among the images"),
+        (["ok.cobnut", "*/ma*/*.png", "--out", "new", "--maps"], "--out new: lies among the images"),
         (
             ["ok.cobnut", "in", "--out", "new", "--workers", "0"],
             "Invalid value for '--workers': Input should be greater than",

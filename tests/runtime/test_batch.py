@@ -7,15 +7,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import fsspec
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from batches import write_images
+from batches import COUNT, SHARD, InThisProcess, rows_of
 from cobnut.errors import BundleError, CobnutError
 from cobnut.runtime.batch import BatchListeners, Request, run_batch
 from cobnut.runtime.bundle import read_manifest
@@ -23,40 +20,7 @@ from cobnut.runtime.inspect import Inspector
 from cobnut.runtime.judge_files import find_images, judge_files
 from cobnut.runtime.shards import Answer, Job, Shard, ShardJudge
 
-COUNT, SHARD = 20, 4
 BAD = ("0003.png", "0005.png")
-
-
-class InThisProcess:
-    """Judges shards here, one after the other, and hands them over in another order; stops at ``most``."""
-
-    name, workers = "here", 1
-
-    def __init__(self, most: int | None = None) -> None:
-        self.most, self.judged = most, list[int]()
-
-    def judge(self, job: Job, shards: Sequence[Shard]) -> Iterator[Answer]:
-        judge = ShardJudge(job, threads=1)
-        for shard in list(reversed(shards))[: self.most]:
-            self.judged.append(shard.number)
-            yield judge.judge(shard)
-        if self.most is not None:
-            raise KeyboardInterrupt
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images of noise, of which one is damaged and one empty; read only."""
-    return write_images(tmp_path_factory.mktemp("batch") / "in", COUNT)
-
-
-@pytest.fixture
-def request_(bundle: Path, images: Path, tmp_path: Path) -> Request:
-    return Request(bundle, None, [str(images)], tmp_path / "out", shard=SHARD)
-
-
-def rows_of(out: Path) -> list[dict[str, Any]]:
-    return pq.read_table(out / "verdicts.parquet").to_pylist()
 
 
 def test_a_row_an_image_with_the_verdicts_that_inspect_gives(request_: Request, bundle: Path, images: Path) -> None:
@@ -155,42 +119,6 @@ def test_images_that_vanish_become_rows_with_an_error_and_newcomers_are_counted(
     assert rows[1]["sha256"] is None
 
 
-def test_a_folder_that_is_gone_stops_the_run_rather_than_fill_it_with_errors(
-    request_: Request, images: Path, tmp_path: Path
-) -> None:
-    folder = Path(shutil.copytree(images, tmp_path / "in"))
-    moving = replace(request_, sources=[str(folder)])
-    with pytest.raises(KeyboardInterrupt):
-        run_batch(moving, InThisProcess(most=1))
-    folder.rename(tmp_path / "elsewhere")
-    with pytest.raises(CobnutError, match="no such image, and .*/in is gone or empty; mend the way to them"):
-        run_batch(moving, InThisProcess())
-    (tmp_path / "elsewhere").rename(folder)
-    assert run_batch(moving, InThisProcess()).record.judged == COUNT - 2
-
-
-def test_a_mount_point_that_is_emptied_within_a_shard_stops_the_run(
-    request_: Request, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = Path(shutil.copytree(images, tmp_path / "in"))
-    whole, reads = Path.read_bytes, 0
-
-    def read_bytes(path: Path) -> bytes:
-        nonlocal reads
-        if path.parent == folder:
-            reads += 1
-            if reads == 4:
-                for each in folder.iterdir():
-                    each.unlink()
-        return whole(path)
-
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
-    with pytest.raises(CobnutError, match="no such image, and .*/in is gone or empty"):
-        run_batch(replace(request_, sources=[str(folder)], shard=8), InThisProcess())
-    shutil.copytree(images, folder, dirs_exist_ok=True)
-    assert run_batch(replace(request_, sources=[str(folder)], shard=8), InThisProcess()).record.judged == COUNT - 2
-
-
 def test_verdicts_that_were_cut_short_are_not_taken_for_those_of_the_batch(request_: Request) -> None:
     run_batch(request_, InThisProcess())
     verdicts = request_.out / "verdicts.parquet"
@@ -241,7 +169,7 @@ def test_another_bundle_or_other_sources_are_refused(request_: Request, bundle: 
 
 
 def test_a_bundle_that_is_changed_while_the_batch_runs_judges_nothing_more(request_: Request, bundle: Path) -> None:
-    job = Job(bundle, None, "0" * 64, "/", "/", has_maps=False)
+    job = Job(bundle, None, "0" * 64, "/", ("/",), has_maps=False)
     with pytest.raises(BundleError, match="was changed while the batch ran"):
         ShardJudge(job, threads=1)
     assert not request_.out.exists()
@@ -291,63 +219,27 @@ def test_maps_stand_where_inspect_puts_them(request_: Request, bundle: Path, par
         assert np.array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(maps[place])))
 
 
-def test_images_in_a_bucket_are_judged_as_files_are(request_: Request, images: Path, tmp_path: Path) -> None:
-    system = fsspec.filesystem("memory")
-    system.put(str(images), "/line-7", recursive=True)
-    run_batch(replace(request_, out=tmp_path / "files"), InThisProcess())
-    run_batch(replace(request_, sources=["memory://line-7"], maps=True), InThisProcess())
-    for remote, local in zip(rows_of(request_.out), rows_of(tmp_path / "files"), strict=True):
-        assert remote["path"] == f"memory:///line-7/{Path(local['path']).name}"
-        same = ("score", "p_value", "is_defective", "brightness", "sharpness", "sha256")
-        assert [remote[name] for name in same] == [local[name] for name in same]
-        assert (remote["error"] is None) == (local["error"] is None)
-    assert len(list((request_.out / "maps").rglob("*.png"))) == COUNT - 2
-    system.rm("/line-7", recursive=True)
-
-
-@pytest.mark.parametrize("protocol", ["local", "file"])
-def test_pictures_of_images_behind_an_alias_of_a_protocol_find_their_place(
-    request_: Request, images: Path, protocol: str
-) -> None:
-    run_batch(replace(request_, sources=[f"{protocol}://{images}"], maps=True), InThisProcess())
-    assert len(list((request_.out / "maps").glob("*.png"))) == COUNT - 2
-    assert rows_of(request_.out)[0]["path"].startswith(f"{protocol}://")
-
-
-def test_a_connection_that_fails_for_all_stops_the_run(
-    request_: Request, images: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    system = fsspec.filesystem("memory")
-    system.put(str(images), "/line-8", recursive=True)
-    monkeypatch.setattr("cobnut.runtime.shards._WAITS", (0.0, 0.0))
-    remote = replace(request_, sources=["memory://line-8"], shard=10)
-    broken = 3
-
-    def cat_file(self: Any, path: str, **options: Any) -> bytes:
-        nonlocal broken
-        if broken or path.endswith("0007.png"):
-            broken = max(0, broken - 1)
-            raise ConnectionError("reset by peer")
-        return whole(self, path, **options)
-
-    whole = type(system).cat_file
-    monkeypatch.setattr(type(system), "cat_file", cat_file)
-    batch = run_batch(remote, InThisProcess())
-    rows = rows_of(request_.out)
-    assert "0007.png: cannot be read (reset by peer)" in rows[7]["error"]
-    assert batch.record.unreadable in (3, 4)  # three failures in a row may all have hit one image
-    broken = 10**6
-    with pytest.raises(CobnutError, match="reset by peer.*mend the way to them, and the same command goes on"):
-        run_batch(replace(remote, is_fresh=True), InThisProcess())
-    system.rm("/line-8", recursive=True)
-
-
 def test_what_is_finished_is_kept_when_a_fresh_source_is_not_there(request_: Request) -> None:
     run_batch(request_, InThisProcess())
     before = (request_.out / "verdicts.parquet").read_bytes()
     with pytest.raises(CobnutError, match="no such file or folder"):
         run_batch(replace(request_, sources=["mistyped"], is_fresh=True), InThisProcess())
     assert (request_.out / "verdicts.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize("source", ["unreadable.csv", "maps"])
+def test_begun_anew_it_never_takes_away_what_is_to_be_judged(request_: Request, source: str) -> None:
+    run_batch(replace(request_, maps=True), InThisProcess())
+    before = (request_.out / "verdicts.parquet").read_bytes()
+    with pytest.raises(CobnutError, match=f"holds .*{source}.*, which --fresh would take away; choose another --out"):
+        run_batch(replace(request_, sources=[str(request_.out / source)], is_fresh=True), InThisProcess())
+    assert (request_.out / "verdicts.parquet").read_bytes() == before
+
+
+def test_a_version_that_is_the_very_same_bundle_goes_on(request_: Request) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(request_, InThisProcess(most=1))
+    assert run_batch(replace(request_, version=1), InThisProcess()).record.images == COUNT
 
 
 def test_a_bundle_that_is_not_the_one_somebody_vouched_for_judges_nothing(request_: Request) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cobnut.errors import CobnutError, DataError
@@ -29,10 +29,11 @@ def test_the_shards_hold_every_image_once_and_in_order(images: list[str], shard:
     assert all(len(each.images) == shard for each in shards[:-1])
 
 
+@settings(deadline=None)
 @given(images=st.lists(NAMES, unique=True, max_size=9))
 def test_a_plan_is_read_as_it_was_written(images: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("plan") / "plan.jsonl"
-    plan = build_plan(asked(4), Listing(images, "/x", {"list.csv": "1" * 64}, 3))
+    plan = build_plan(asked(4), Listing(images, ["/x"], {"list.csv": "1" * 64}, 3))
     write_plan(plan, path)
     assert read_plan(path) == plan
     assert plan.asked.lists == {"list.csv": "1" * 64}
@@ -60,7 +61,6 @@ def test_a_damaged_plan_is_told_with_the_way_on(tmp_path: Path, damage: bytes) -
     ("change", "told"),
     [
         ({"bundle": "1" * 64}, r"another bundle \(000000000000, not 111111111111\)"),
-        ({"version": 2}, r"another version of the bundle \(None, not 2\)"),
         ({"sources": ["/out", "/side"]}, r"other sources \(.*in, not /out /side\)"),
         ({"lists": {"a.csv": "f" * 64}}, r"other images in a list \(, not a.csv ffffffff\)"),
         ({"maps": True}, r"another --maps \(False, not True\)"),

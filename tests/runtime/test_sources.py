@@ -39,7 +39,7 @@ def bucket() -> Iterator[str]:
 def test_a_folder_gives_its_images_sorted_without_masks_and_hidden_files() -> None:
     listing = read_sources(["in"])
     assert listing.images == [f"in/{name}" for name in NAMES]
-    assert listing.root == place_of("in")
+    assert listing.roots == [place_of("in")]
 
 
 @pytest.mark.usefixtures("folder")
@@ -50,7 +50,11 @@ def test_a_folder_gives_its_images_sorted_without_masks_and_hidden_files() -> No
 def test_a_pattern_gives_the_images_that_it_matches(pattern: str, found: list[str]) -> None:
     listing = read_sources([pattern])
     assert sorted(listing.images) == [f"in/{name}" for name in found]
-    assert listing.root == place_of("in")
+    assert listing.roots == [place_of("in")]
+
+
+def test_two_slashes_in_front_are_one_and_the_same_place() -> None:
+    assert place_of("//line-4/1.png") == place_of("/line-4/1.png") == "/line-4/1.png"
 
 
 @pytest.mark.usefixtures("folder")
@@ -70,7 +74,7 @@ def test_every_kind_of_list_names_images_beside_itself_and_elsewhere() -> None:
         listing = read_sources([f"in/list.{kind}"])
         assert listing.images == expected
         assert list(listing.lists) == [os.path.abspath(f"in/list.{kind}")]  # noqa: PTH100
-        assert listing.root == "/"
+        assert listing.roots == ["/"]
 
 
 @pytest.mark.usefixtures("folder")
@@ -83,7 +87,7 @@ def test_an_image_that_is_named_again_counts_once_and_the_order_is_that_of_the_s
 def test_a_bucket_is_listed_as_a_folder_is(bucket: str) -> None:
     listing = read_sources([f"{bucket}/in"])
     assert [place_of(image) for image in listing.images] == [f"/memory/bucket/in/{name}" for name in NAMES]
-    assert listing.root == "/memory/bucket/in"
+    assert listing.roots == ["/memory/bucket/in"]
     assert [place_of(image) for image in read_sources([f"{bucket}/in/*/*.png"]).images] == ["/memory/bucket/in/a/1.png"]
     assert read_sources([f"{bucket}/in/a/1.png"]).images == [f"{bucket}/in/a/1.png"]
 

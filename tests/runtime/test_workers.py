@@ -87,14 +87,14 @@ def test_a_worker_that_dies_is_replaced(bundle: Path, images: Path, tmp_path: Pa
 def test_a_shard_that_kills_its_workers_is_named(bundle: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A worker that finds no memory for its bundle dies by the system's hand; here by a variable that Python refuses.
     monkeypatch.setenv("PYTHONHASHSEED", "nonsense")
-    job = Job(bundle, None, "", "/", str(images), has_maps=False)
+    job = Job(bundle, None, "", "/", (str(images),), has_maps=False)
     told = r"shard 7 \(1 images from .*0000.png on\): 3 workers died at it \(exit code 1\); give fewer --workers"
     with pytest.raises(CobnutError, match=told):
         list(LocalWorkers(1).judge(job, [Shard(7, [str(images / "0000.png")])]))
 
 
 def test_what_is_no_death_is_told_at_once_as_what_it_is(bundle: Path, images: Path) -> None:
-    job = Job(bundle, None, read_digest(bundle, None), "/", str(images), has_maps=False)
+    job = Job(bundle, None, read_digest(bundle, None), "/", (str(images),), has_maps=False)
     with pytest.raises(CobnutError, match="a worker failed: TypeError: 'NoneType' object is not iterable"):
         list(LocalWorkers(1).judge(job, [Shard(0, None)]))  # type: ignore[arg-type]
 
@@ -102,7 +102,7 @@ def test_what_is_no_death_is_told_at_once_as_what_it_is(bundle: Path, images: Pa
 def test_what_a_worker_cannot_mend_is_told_as_it_told_it(bundle: Path, images: Path, tmp_path: Path) -> None:
     broken = Path(shutil.copytree(bundle, tmp_path / "broken.cobnut"))
     (broken / "model.onnx").write_bytes(b"")
-    job = Job(broken, None, "", "/", str(images), has_maps=False)
+    job = Job(broken, None, "", "/", (str(images),), has_maps=False)
     with pytest.raises(BundleError, match=r"model.onnx: is damaged or was altered"):
         list(LocalWorkers(2).judge(job, [Shard(0, [str(images / "0000.png")])]))
     assert children_of(os.getpid()) == []

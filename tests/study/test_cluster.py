@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cobnut.evaluation.outcome import read_outcome
+from cobnut.study import cluster
 from cobnut.study.grid import read_grid
 from cobnut.study.study import run_study
 from program import TINY, Run
@@ -74,3 +75,11 @@ def test_what_belongs_to_a_cluster_is_refused_without_one(run: Callable[..., Run
             done = run(verb, parts, "--out", tmp_path / "out", *words)
             assert (done.code, done.err) == (2, f"error: {told}\n")
     assert not (tmp_path / "out").exists()
+
+
+def test_nodes_are_told_where_weights_lie_and_nothing_that_opens_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COBNUT_WEIGHTS", "/shared/weights")
+    monkeypatch.setenv("COBNUT_KEY_PASSPHRASE", "sesame")
+    told = cluster._home().environment
+    assert told["COBNUT_WEIGHTS"] == "/shared/weights"
+    assert "sesame" not in told.values()

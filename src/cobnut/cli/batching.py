@@ -1,6 +1,7 @@
 """`cobnut batch`: many images, one file of verdicts."""
 
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,7 +87,7 @@ def batch(
 ) -> None:
     """Judge very many images with all cores, or a cluster, into one file with a row an image.
 
-    Goes on where it was when it is given again after it was killed: no image is judged twice, none is lost. An image
+    Goes on where it was when it is given again after it was killed: each image has one row, none is lost. An image
     that cannot be read is a row with its error. Exit code 0: all were judged, 3: some could not be.
 
     Example: cobnut batch hazelnut.cobnut 'archive/2026-*/*.png' --out judged
@@ -163,13 +164,23 @@ def _build_engine(name: str, address: str | None, workers: int | None, threads: 
 def _refuse_among(request: "Request") -> None:
     """Refuse to draw pictures where the next run would take them for photographs."""
     from cobnut.errors import CobnutError
-    from cobnut.runtime.remote import before_pattern
+    from cobnut.runtime.batch import MAPS
 
-    folders = [Path(before_pattern(source)) for source in request.sources if "**" in source or Path(source).is_dir()]
-    if request.maps and any(request.out.absolute().is_relative_to(each.absolute()) for each in folders):
+    folder = (request.out / MAPS).absolute()
+    if request.maps and any(_takes(source, folder) for source in request.sources):
         raise CobnutError(
             f"--out {request.out}: lies among the images, and its maps would be judged next time; choose another folder"
         )
+
+
+def _takes(source: str, folder: Path) -> bool:
+    """Whether a source may take in what lies in a folder, whose path is absolute."""
+    from cobnut.runtime.remote import before_pattern
+
+    if "**" in source or Path(source).is_dir():
+        return folder.is_relative_to(Path(before_pattern(source)).absolute())
+    pattern = Path(source).absolute().parts
+    return len(pattern) > len(folder.parts) and all(map(fnmatch, folder.parts, pattern))
 
 
 def _run(request: "Request", engine: "Workforce") -> "Batch":

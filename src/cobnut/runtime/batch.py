@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cobnut.errors import CobnutError
-from cobnut.files import hash_file, make_folder, write_whole
+from cobnut.files import hash_file, keep_through_a_power_cut, make_folder, write_whole
 from cobnut.runtime.batch_record import RECORD, Record, read_record, write_record
 from cobnut.runtime.bundle import read_manifest
 from cobnut.runtime.plan import PLAN, Plan, ask, build_plan, check_same, read_plan, write_plan
 from cobnut.runtime.rows import open_rows
 from cobnut.runtime.shards import Answer, BatchRow, Job, Shard, Workforce, read_digest
-from cobnut.runtime.sources import place_of, read_sources, whole_name
+from cobnut.runtime.sources import Listing, place_of, read_sources, whole_name
 
 LOCK, SHARDS, MAPS = "batch.lock", "shards", "maps"
 VERDICTS, UNREADABLE = "verdicts", "unreadable.csv"
@@ -71,10 +71,12 @@ def run_batch(request: Request, engine: Workforce, listeners: BatchListeners | N
     listeners, out = listeners or BatchListeners(), request.out
     read_manifest(request.bundle, request.version)  # refuses a bundle that is not whole
     with _hold(out):
+        listing = None
         if request.is_fresh:
-            read_sources(request.sources)  # what is finished is not taken away for a source that is not there
+            listing = read_sources(request.sources)  # nothing is taken away for a source that is not there
+            _refuse_own(listing, out)
             _sweep(out)
-        plan, newcomers = _settle(request)
+        plan, newcomers = _settle(request, listing)
         if (former := read_record(out)) is not None:
             shutil.rmtree(out / SHARDS, ignore_errors=True)  # a run that was killed at its very end left them
             return Batch(former, was_finished=True, newcomers=newcomers)
@@ -84,6 +86,8 @@ def run_batch(request: Request, engine: Workforce, listeners: BatchListeners | N
         listeners.on_plan(len(plan.images), len(plan.images) - now)
         ran = _judge(engine, _job(request, plan), waiting, out, listeners) if waiting else _Ran()
         record = _conclude(request, plan, shards, engine, ran)
+        told = (record.verdicts, RECORD, *((UNREADABLE,) if record.unreadable else ()))
+        keep_through_a_power_cut(*(out / name for name in told))
         shutil.rmtree(out / SHARDS, ignore_errors=True)
         return Batch(record, was_finished=False, newcomers=newcomers)
 
@@ -131,6 +135,14 @@ def _hold(out: Path) -> Iterator[None]:
         yield
 
 
+def _refuse_own(listing: Listing, out: Path) -> None:
+    """Raise :class:`CobnutError` where what is to be judged lies in the folder whose contents would be taken away."""
+    folder = f"{place_of(str(out))}/"
+    own = next((each for each in (*listing.lists, *listing.images) if place_of(each).startswith(folder)), None)
+    if own is not None:
+        raise CobnutError(f"--out {out}: holds {own}, which --fresh would take away; choose another --out")
+
+
 def _sweep(out: Path) -> None:
     """Take away all that a batch has written; the plan last, so that the folder stays known as a batch's."""
     for name in (SHARDS, MAPS):
@@ -139,15 +151,18 @@ def _sweep(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def _settle(request: Request) -> tuple[Plan, int]:
-    """The plan of the folder, made now where there is none, and how many images it lacks that the sources hold."""
+def _settle(request: Request, listing: Listing | None) -> tuple[Plan, int]:
+    """The plan of the folder, made now where there is none, and how many images it lacks that the sources hold.
+
+    ``listing`` is what the sources hold where they were read already.
+    """
     digest, path = read_digest(request.bundle, request.version), request.out / PLAN
     if request.digest not in (None, digest):
         raise CobnutError(f"{request.bundle}: was changed after its signature was checked; put back the one that holds")
     asked = ask(request.sources, digest, request.version, request.maps, request.form, request.shard)
     former = read_plan(path) if path.is_file() else None
     if former is None:
-        plan = build_plan(asked, read_sources(request.sources))
+        plan = build_plan(asked, listing or read_sources(request.sources))
         write_plan(plan, path)
         return plan, 0
     check_same(former, replace(asked, lists=former.asked.lists), request.out)
@@ -163,7 +178,7 @@ def _settle(request: Request) -> tuple[Plan, int]:
 
 def _job(request: Request, plan: Plan) -> Job:
     bundle, digest = request.bundle.absolute(), plan.asked.bundle
-    return Job(bundle, request.version, digest, plan.folder, plan.root, has_maps=request.maps)
+    return Job(bundle, request.version, digest, plan.folder, tuple(plan.roots), has_maps=request.maps)
 
 
 def _shard_path(out: Path, shard: Shard) -> Path:

@@ -1,5 +1,6 @@
 """A Ray cluster: how it is reached, and what its nodes have to be like."""
 
+import importlib
 import logging
 import os
 import socket
@@ -62,9 +63,15 @@ def _unanswered(address: str | None, error: Exception) -> CobnutError:
     return CobnutError(f"--address {address}: no Ray cluster answers ({reason}); `ray start --head` tells an address")
 
 
-def check_node(version: str) -> None:
-    """Raise :class:`CobnutError` where this node has another Cobnut than the one that asks it."""
-    if cobnut.__version__ != version:
-        raise CobnutError(
-            f"node {socket.gethostname()} has Cobnut {cobnut.__version__}, not {version}; install the same on all"
-        )
+def software() -> str:
+    """What decodes images here and computes with them, by versions: other ones may give other last digits."""
+    packages = {"onnxruntime": "onnxruntime", "NumPy": "numpy", "Pillow": "PIL"}
+    versions = [f"{name} {importlib.import_module(module).__version__}" for name, module in packages.items()]
+    return ", ".join([f"Cobnut {cobnut.__version__}", *versions])
+
+
+def check_node(asked: str) -> None:
+    """Raise :class:`CobnutError` where this node has another :func:`software` than the one that asks it."""
+    here = software()
+    if here != asked:
+        raise CobnutError(f"node {socket.gethostname()} has {here}, not {asked}; install the same on all")

@@ -14,8 +14,8 @@ from cobnut.runtime.shards import Shard
 from cobnut.runtime.sources import Listing, whole_name
 
 PLAN = "plan.jsonl"
-_FORMAT = 1
-_HEAD = ("folder", "root", "size", "repeated")
+_FORMAT = 2
+_HEAD = ("folder", "roots", "size", "repeated")
 # Whole batches of the inspector; few enough that the last ones end about together and little is lost with a worker.
 _FEWEST_A_SHARD, _MOST_A_SHARD, _MOST_DRAWN, _SHARDS = 32, 256, 32, 128
 
@@ -40,7 +40,7 @@ class Plan:
 
     asked: Asked
     folder: str
-    root: str
+    roots: list[str]
     size: int
     repeated: int
     images: list[str]
@@ -55,7 +55,7 @@ def build_plan(asked: Asked, listing: Listing) -> Plan:
     """The plan for what the sources hold now, seen from the working directory."""
     asked = replace(asked, lists=listing.lists)
     size = _size_of_shards(asked, len(listing.images))
-    return Plan(asked, str(Path.cwd()), listing.root, size, listing.repeated, listing.images)
+    return Plan(asked, str(Path.cwd()), listing.roots, size, listing.repeated, listing.images)
 
 
 def ask(sources: Sequence[str], digest: str, version: int | None, maps: bool, form: str, shard: int | None) -> Asked:
@@ -99,7 +99,6 @@ def check_same(plan: Plan, asked: Asked, out: Path) -> None:
 
 _TOLD = {
     "bundle": "another bundle",
-    "version": "another version of the bundle",
     "sources": "other sources",
     "lists": "other images in a list",
     "maps": "another --maps",

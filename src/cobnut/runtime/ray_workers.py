@@ -13,12 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cobnut
 from cobnut.errors import CobnutError
 from cobnut.runtime.bundle import MANIFEST, read_manifest, version_path
-from cobnut.runtime.cluster import check_node, connect
-from cobnut.runtime.remote import is_url
-from cobnut.runtime.shards import Answer, Job, Shard, ShardJudge, blame
+from cobnut.runtime.cluster import check_node, connect, software
+from cobnut.runtime.shards import Answer, Job, Shard, ShardJudge, blame, roots_of
 
 # A second shard waits at each actor, so that none idles while its answer travels; no more, so that memory stays flat.
 _AT_ONCE = 2
@@ -64,10 +62,10 @@ class RayJudge:
         self._job, self._threads = replace(job, bundle=bundle), threads
         self._judge: ShardJudge | None = None
 
-    def begin(self, version: str) -> CobnutError | None:
+    def begin(self, asked: str) -> CobnutError | None:
         """Load the bundle; gives what keeps this node from judging as the others do."""
         try:
-            check_node(version)
+            check_node(asked)
             self._judge = ShardJudge(self._job, self._threads)
         except CobnutError as error:
             return error
@@ -76,9 +74,10 @@ class RayJudge:
     def judge(self, shard: Shard) -> Answer | CobnutError:
         """The answer to a shard, or what stops the whole batch."""
         assert self._judge is not None
-        if not any(map(is_url, shard.images)) and not Path(self._job.root).exists():
+        unseen = [root for root in roots_of(shard.images, self._job) if not root.exists()]
+        if unseen:
             return CobnutError(
-                f"node {socket.gethostname()} does not see {self._job.root}; put the images where all nodes see them, "
+                f"node {socket.gethostname()} does not see {unseen[0]}; put the images where all nodes see them, "
                 "or into a bucket (s3://…, gs://…)"
             )
         try:
@@ -132,7 +131,7 @@ class _Team:
     def _begin(self) -> None:
         member = _Member(self._actor.remote(self._files, self._job, self._threads))
         self._members.append(member)
-        self._asked[member.actor.begin.remote(cobnut.__version__)] = member
+        self._asked[member.actor.begin.remote(software())] = member
 
     def _take(self, asked: Any, member: _Member) -> Answer | None:
         """What an actor answered; one that has died is replaced, and its shards wait again."""

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import posixpath
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from cobnut.errors import BundleError, CobnutError, ImageError
 from cobnut.pictures import encode_picture
 from cobnut.records import Verdict
-from cobnut.runtime.bundle import MANIFEST, version_path
+from cobnut.runtime.bundle import read_contents
 from cobnut.runtime.inspect import Inspector
 from cobnut.runtime.judge_files import Row, map_place, picture_of, printable, told_of
 from cobnut.runtime.remote import is_url, read_url
@@ -42,15 +43,15 @@ class BatchRow(Row):
 class Job:
     """What a worker needs to know of a batch, beside its shards.
 
-    ``digest`` is that of the bundle's manifest, ``folder`` the one that relative paths count from, and ``root`` the
-    place that holds all images.
+    ``digest`` is that of the bundle's manifest, ``folder`` the one that relative paths count from, and ``roots`` the
+    places that hold what the sources brought.
     """
 
     bundle: Path
     version: int | None
     digest: str
     folder: str
-    root: str
+    roots: tuple[str, ...]
     has_maps: bool
 
 
@@ -154,7 +155,7 @@ class ShardJudge:
         return BatchRow(printable(each.image), **told, error=error, sha256=each.sha256, bundle=bundle, version=version)
 
     def _draw(self, each: _Seen, content: BytesIO, verdict: Verdict) -> tuple[str, bytes]:
-        place = PurePosixPath(place_of(each.image, self._job.folder)).relative_to(self._job.root)
+        place = PurePosixPath(place_of(each.image, self._job.folder)).relative_to(posixpath.commonpath(self._job.roots))
         return str(map_place(place)), encode_picture(picture_of(self._inspector, content, verdict))
 
     def _check_reached(self, shard: Shard, seen: Sequence[_Seen]) -> None:
@@ -162,13 +163,13 @@ class ShardJudge:
         failures = [each for each in seen if each.failure is not None]
         if not failures:
             return
-        is_gone = not any(map(is_url, shard.images)) and _is_emptied(Path(self._job.root))
+        gone = next(filter(_is_emptied, roots_of([each.image for each in failures], self._job)), None)
         is_unreached = len(failures) == len(seen) >= _FEWEST_UNREACHED and not any(
             isinstance(each.failure, FileNotFoundError) for each in failures
         )
-        if is_gone or is_unreached:
+        if gone or is_unreached:
             first, why = failures[0].image, _why(failures[0].failure or OSError())
-            others = f"{self._job.root} is gone or empty" if is_gone else f"no other image of shard {shard.number} can"
+            others = f"{gone} is gone or empty" if gone else f"no other image of shard {shard.number} can"
             raise CobnutError(
                 f"{printable(first)}: {why}, and {others}; mend the way to them, and the same command goes on"
             )
@@ -178,10 +179,16 @@ class ShardJudge:
         return self._counted - before
 
 
+def roots_of(images: Iterable[str], job: Job) -> list[Path]:
+    """The folders that held what the sources brought of these images; URLs have none."""
+    places = (Path(place_of(image, job.folder)) for image in images if not is_url(image))
+    roots = (next((each for each in place.parents if each.as_posix() in job.roots), None) for place in places)
+    return [root for root in dict.fromkeys(roots) if root is not None]
+
+
 def read_digest(bundle: Path, version: int | None) -> str:
-    """What a bundle's manifest is known by, 64 hexadecimal digits; the manifest was checked before."""
-    path = bundle / MANIFEST if version is None else version_path(bundle, version)
-    return str(json.loads(path.read_bytes())["digest"])
+    """What a whole bundle's manifest is known by, 64 hexadecimal digits."""
+    return str(json.loads(read_contents(bundle, version).record)["digest"])
 
 
 def blame(deaths: Counter[int], shard: Shard, how: str) -> None:

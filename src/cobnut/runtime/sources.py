@@ -21,21 +21,22 @@ LISTS = (".csv", ".parquet", ".txt")
 class Listing:
     """The images of all sources, in their order and each once.
 
-    An image is a path as its source tells it, or a URL. ``root`` is the deepest place that holds them all, as
-    :func:`place_of` tells places, ``lists`` the SHA-256 of each list that was read, and ``repeated`` how often an image
-    was named again.
+    An image is a path as its source tells it, or a URL. ``roots`` are the deepest places that hold what a source
+    brought, as :func:`place_of` tells places, each once; ``lists`` is the SHA-256 of each list that was read, and
+    ``repeated`` how often an image was named again.
     """
 
     images: list[str] = field(default_factory=list)
-    root: str = "/"
+    roots: list[str] = field(default_factory=list)
     lists: dict[str, str] = field(default_factory=dict)
     repeated: int = 0
 
 
 def read_sources(sources: Sequence[str]) -> Listing:
     """List what the sources hold; raises :class:`DataError` when one of them is not there or holds no image."""
-    listing, seen, roots = Listing(), set[str](), set[str]()
+    listing, seen = Listing(), set[str]()
     for source in sources:
+        roots = set[str]()
         for image, root in _images_of(source, listing):
             place = place_of(image)
             if place in seen:
@@ -44,7 +45,7 @@ def read_sources(sources: Sequence[str]) -> Listing:
             seen.add(place)
             roots.add(root)
             listing.images.append(image)
-    listing.root = posixpath.commonpath(roots)
+        listing.roots += {posixpath.commonpath(roots)} - {*listing.roots} if roots else ()
     return listing
 
 
@@ -55,7 +56,8 @@ def place_of(image: str, folder: str = "") -> str:
     """
     if is_url(image):
         return posixpath.normpath(f"/{protocol_of(image)}/{image.partition('://')[2]}")
-    return Path(whole_name(image, folder)).as_posix()
+    place = Path(whole_name(image, folder)).as_posix()
+    return f"/{place.lstrip('/')}" if place.startswith("//") else place  # which POSIX leaves open, and we do not
 
 
 def whole_name(source: str, folder: str = "") -> str:

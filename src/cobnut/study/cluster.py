@@ -13,10 +13,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import cobnut
 from cobnut.errors import CobnutError
 from cobnut.evaluation.outcome import Failure, Outcome
-from cobnut.runtime.cluster import check_node, connect
+from cobnut.runtime.cluster import check_node, connect, software
 from cobnut.study.claims import finished
 from cobnut.study.grid import Cell, Grid
 from cobnut.study.ledger import Ledger, fingerprint, open_ledger
@@ -26,6 +25,8 @@ from cobnut.study.tune import Task, TuneListeners, tune
 
 _RETRIES = 3
 _SECONDS_BETWEEN_LOOKS = 2.0
+# What nodes are told of the environment: places, but not what opens keys.
+_SHARED = ("COBNUT_CACHE", "COBNUT_WEIGHTS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,15 @@ class Cluster:
 @dataclass(frozen=True, slots=True)
 class _Home:
     """Where the driver stands, so that relative paths mean the same everywhere, what its environment says to Cobnut,
-    and which Cobnut it is."""
+    and by which software."""
 
     folder: Path
     environment: dict[str, str]
-    version: str
+    software: str
 
     def enter(self) -> None:
         """Stand there on this node; raises :class:`CobnutError` where that cannot be."""
-        check_node(self.version)
+        check_node(self.software)
         if not self.folder.is_dir():
             raise CobnutError(
                 f"node {socket.gethostname()} does not see {self.folder}; begin in a folder that all nodes share"
@@ -107,8 +108,8 @@ def tune_on_cluster(
 
 
 def _home() -> _Home:
-    ours = {name: value for name, value in os.environ.items() if name.startswith("COBNUT_")}
-    return _Home(Path.cwd(), ours, cobnut.__version__)
+    ours = {name: os.environ[name] for name in _SHARED if name in os.environ}
+    return _Home(Path.cwd(), ours, software())
 
 
 def _work_at_cell(home: _Home, cell: Cell, loggers: list[str]) -> tuple[Outcome | Failure, float]:
