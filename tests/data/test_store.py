@@ -78,3 +78,15 @@ def test_the_cache_stays_within_its_limit(files: tuple[list[Path], list[str]], m
     for size in (16, 24, 32):
         kept_images(*files, ImageOptions(size=size))
     assert len(list(cache_folder().glob("*.npy"))) < 3
+
+
+def test_what_is_in_use_stays_however_large_it_is(
+    files: tuple[list[Path], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_KEPT_BYTES", 1)
+    part = kept_images(*files, ImageOptions(size=16))[1:]
+    kept_images(*files, ImageOptions(size=24))
+    assert len(list(cache_folder().glob("*.npy"))) == 2
+    del part
+    kept_images(*files, ImageOptions(size=32))
+    assert len(list(cache_folder().glob("*.npy"))) == 1

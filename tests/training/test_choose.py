@@ -9,7 +9,7 @@ from cobnut.models.detector import Detector
 from cobnut.options import ScoreOptions
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.training import choose as choosing
-from cobnut.training.choose import FEWEST_SYNTHETIC, choose, spoil
+from cobnut.training.choose import FEWEST_SYNTHETIC, choose, spoil, spoil_each
 
 IMAGES = np.random.default_rng(0).integers(90, 110, (5, 32, 32, 3), dtype=np.uint8)
 EDGED = np.concatenate([IMAGES[:, :, :6] * np.uint8(2), IMAGES[:, :, 6:]], axis=2)
@@ -73,3 +73,20 @@ def test_the_view_that_ranks_best_on_average_over_the_folds_wins(
     monkeypatch.setattr(choosing, "SMOOTHINGS", (1, 3, 5))
     recipe, _ = choose(grey(), tiny_recipe.model_copy(update={"score": score}), IMAGES, [IMAGES, IMAGES])
     assert recipe.score.smoothing == 1  # 0.9 and 0.95 beat 0.8 and 0.6, and 0.7 and 0.9
+
+
+def test_each_image_is_spoilt_by_every_kind_one_at_a_time_and_otherwise_than_where_is_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cobnut.training.choose.FEWEST_SPOILT", 2 * 4 * 5 - 3)
+    recipe, images = read_recipe("feature", ["score.synthetic=1"]), EDGED[:5]
+    region = np.zeros(images.shape[1:3], bool)
+    region[:16] = True
+    spoilt = spoil_each(recipe, images, region).reshape(5, 8, *images.shape[1:])
+    for image, several in zip(images, spoilt, strict=True):
+        changed = (several != image).any(axis=-1)
+        assert (changed.mean(axis=(1, 2)) < 0.4).all()  # it is still that image
+        assert (changed & region).any(axis=(1, 2)).mean() > 0.9
+    assert not (spoilt[:, :4] == spoilt[:, 4:]).all(axis=(2, 3, 4)).any()
+    chosen_with = spoil(recipe, images, 20, region)[1].reshape(5, 4, *images.shape[1:])
+    assert not (spoilt[:, :4] == chosen_with).all(axis=(2, 3, 4)).any()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cobnut.data.dataset import Batch
 from cobnut.models.feature import FeatureAutoencoder
 from cobnut.recipe import read_recipe
-from cobnut.training.feature_rebuilding import FeatureRebuilding, mirror, paste_blocks
+from cobnut.training.feature_rebuilding import FeatureRebuilding, draw_sides, paste_blocks
 from cobnut.training.rebuilding import Rebuilding
 
 
@@ -31,13 +31,30 @@ def test_what_is_pasted_comes_from_the_features_of_the_batch() -> None:
     assert set(spoilt.unique().tolist()) <= {0.0, 1.0, 2.0, 3.0}
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_mirrored_twice_the_same_way_is_as_before(seed: int) -> None:
-    features = torch.randn(2, 3, 4, 5)
-    torch.manual_seed(seed)
-    once = mirror(features)
-    torch.manual_seed(seed)
-    torch.testing.assert_close(mirror(once), features)
+def test_each_direction_is_mirrored_every_other_time() -> None:
+    torch.manual_seed(0)
+    drawn = [tuple(draw_sides()) for _ in range(400)]
+    for sides in ((), (-2,), (-1,), (-2, -1)):
+        assert 70 < drawn.count(sides) < 130
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_mirrored_batch_is_judged_by_the_mirrored_region(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FeatureRebuilding, "log_dict", lambda *_, **__: None)
+    recipe = read_recipe("feature", ["network.noise=0", "network.pasted=0"])
+    region = np.zeros((8, 8), bool)
+    region[5:, :3] = True
+    module = FeatureRebuilding(FeatureAutoencoder(6, 8, 2).eval(), recipe, recipe.training, region)
+    torch.nn.init.zeros_(module.network.decode[-2].weight)  # so that nothing around a place tells on it
+    torch.nn.init.zeros_(module.network.decode[-2].bias)
+    seen = torch.randn(2, 6, 8, 8)
+    elsewhere = torch.where(torch.from_numpy(region), seen, 10 * seen)
+    blank = torch.zeros(2, 8, 8, 3, dtype=torch.uint8), torch.zeros(2, 8, 8, dtype=torch.bool)
+    losses = []
+    for each in (seen, elsewhere):
+        torch.manual_seed(seed)
+        losses.append(module._log_losses("train", Batch(each, *blank)).item())
+    assert losses[0] == pytest.approx(losses[1])
 
 
 @pytest.mark.parametrize(

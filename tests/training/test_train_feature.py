@@ -14,6 +14,7 @@ from cobnut.records import Sample, Verdict
 from cobnut.runtime.bundle import Manifest, read_manifest
 from cobnut.runtime.inspect import Inspector
 from cobnut.training import choose as choosing
+from cobnut.training import fit as fitting
 from cobnut.training.checks import check_recipe
 from cobnut.training.train import Listeners, train
 
@@ -31,7 +32,7 @@ def made(samples: list[Sample], recipe: Recipe, tmp_path_factory: pytest.TempPat
     return out, train(samples, recipe, out, loggers=())
 
 
-def test_both_errors_judge_by_default(made: tuple[Path, Manifest]) -> None:
+def test_three_errors_judge_by_default(made: tuple[Path, Manifest]) -> None:
     manifest = read_manifest(made[0])
     assert manifest.recipe.score.error == "combined"
     assert "auto" not in manifest.recipe.automatic().values()
@@ -49,6 +50,7 @@ def test_each_half_of_the_held_out_images_chooses_while_the_other_tells_what_is_
 ) -> None:
     told: list[tuple[str, int]] = []
     features: list[Any] = []
+    spoils: list[Any] = []
     learn, spoil = FeatureNetwork.learn_usual, choosing.spoil
 
     def watched(*given: Any) -> Any:
@@ -58,9 +60,11 @@ def test_each_half_of_the_held_out_images_chooses_while_the_other_tells_what_is_
     def watched_too(own: FeatureNetwork, held_out: Any, spoilt: Any) -> None:
         told.append(("tells", len(held_out)))
         features.append(np.array(held_out))
-        assert len(spoilt) == len(held_out)
+        spoils.append(np.array(spoilt))
         learn(own, held_out, spoilt)
 
+    for module in (choosing, fitting):
+        monkeypatch.setattr(module, "MOST_SPOILT", 3)  # fewer than there are
     monkeypatch.setattr(choosing, "spoil", watched)
     monkeypatch.setattr(FeatureNetwork, "learn_usual", watched_too)
     automatic = recipe.model_copy(update={"score": recipe.score.model_copy(update={"normalise": "auto"})})
@@ -69,6 +73,9 @@ def test_each_half_of_the_held_out_images_chooses_while_the_other_tells_what_is_
     *halves, whole = features
     np.testing.assert_array_equal(halves[0], whole[1::2])  # while the images 0, 2, … choose
     np.testing.assert_array_equal(halves[1], whole[::2])
+    np.testing.assert_array_equal(spoils[0], spoils[2][1::2])  # of the same images, which do not choose either
+    np.testing.assert_array_equal(spoils[1], spoils[2][::2])
+    assert len(spoils[2]) == 3
     assert told == [("tells", less), ("chooses", more), ("tells", more), ("chooses", less), ("tells", held_out)]
 
 

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import time
+import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +26,8 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 # Raise when read_image comes to give other pixels for the same file and options.
 DECODER_VERSION = 1
 MOST_KEPT_BYTES = 8 * 2**30
+# How many arrays of a file this process holds: what is in use is never taken away to make room, however large it is.
+_IN_USE = Counter[Path]()
 _DAY_SECONDS = 86_400
 
 
@@ -93,7 +97,11 @@ def _open_kept(path: Path, shape: tuple[int, ...], dtype: np.dtype[Scalar]) -> N
         kept: NDArray[Scalar] = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):
         return None
-    return kept if kept.shape == shape and kept.dtype == dtype else None
+    if kept.shape != shape or kept.dtype != dtype:
+        return None
+    _IN_USE[path] += 1
+    weakref.finalize(kept.base, _IN_USE.subtract, [path])  # views share the base, and keep it
+    return kept
 
 
 def _decoded(paths: Sequence[Path], options: ImageOptions) -> Iterator[NDArray[np.uint8]]:
@@ -131,7 +139,7 @@ def _make_room(folder: Path) -> None:
     total = 0
     for _, size, path in reversed(kept):
         total += size
-        if total > MOST_KEPT_BYTES:
+        if total > MOST_KEPT_BYTES and not _IN_USE[path]:
             path.unlink(missing_ok=True)
 
 

@@ -32,7 +32,7 @@ class Whitening(nn.Module):
         return nn.functional.conv2d(features - self.mean, self.matrix)
 
     def learn(self, batches: Iterable[Tensor]) -> None:
-        """Learn mean and directions from batches (n, k, h, w), in one pass, in double precision."""
+        """Learn mean and directions from batches (n, k, h, w), in one pass, added up in double precision."""
         channels = self.mean.shape[1]
         count, total = 0, torch.zeros(channels, dtype=torch.float64)
         products = torch.zeros(channels, channels, dtype=torch.float64)

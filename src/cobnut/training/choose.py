@@ -150,7 +150,7 @@ def spoil(
 def spoil_each(recipe: Recipe, validation: NDArray[np.uint8], region: Region | None) -> NDArray[np.uint8]:
     """The first validation images uint8 (n, h, w, c) with m synthetic defects each, one at a time: (n·m, h, w, c).
 
-    They are others than those that options are chosen with.
+    They are other draws than those that options are chosen with, of the same kinds and in the same images.
     """
     images = np.array(validation[:MOST_SPOILT])
     rounds = -(-FEWEST_SPOILT // (len(images) * len(KINDS)))

@@ -15,26 +15,27 @@ class FeatureRebuilding(Rebuilding):
         seen = wanted = batch.seen[:, : self.network.components]
         weight = torch.ones(len(seen), 1, *seen.shape[2:], device=seen.device)
         options = self.recipe.network
+        sides: list[int] = []
         if part == "train":
             assert isinstance(options, FeatureOptions)
-            wanted = mirror(wanted) if options.flips else wanted
+            sides = draw_sides() if options.flips else []
+            wanted = wanted.flip(sides) if sides else wanted
             seen, pasted = paste_blocks(wanted, options.pasted)
             seen, weight = seen.add_(torch.randn_like(seen), alpha=options.noise), weight + pasted
         rebuilt: Tensor = self.network(seen.contiguous(memory_format=torch.channels_last)).float()
         with torch.autocast(self.device.type, enabled=False):  # differences of squares need all their digits
             squared = (rebuilt - wanted).square().mean(dim=1, keepdim=True)
             if self.region is not None:
-                squared = squared * self._inside(squared)
+                squared = squared * self._inside(squared).flip(sides)
             loss = (squared * weight).mean()
         figures = {f"{part}_loss": loss, f"{part}_mse": squared.mean()}
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(seen), sync_dist=True)
         return loss
 
 
-def mirror(features: Tensor) -> Tensor:
-    """Features (n, d, h, w), the whole batch mirrored every other time in each direction."""
-    sides = [side for side in (-2, -1) if torch.rand(()) < 0.5]
-    return features.flip(sides) if sides else features
+def draw_sides() -> list[int]:
+    """Which dimensions of features (n, d, h, w) are mirrored, each every other time."""
+    return [side for side in (-2, -1) if torch.rand(()) < 0.5]
 
 
 def paste_blocks(features: Tensor, most: int) -> tuple[Tensor, Tensor]:

@@ -86,8 +86,7 @@ def fit(
     learning = network.learning if isinstance(network, HalfFrozen) and keeps_features else network
     features: list[Features] = []
     if isinstance(network, HalfFrozen) and keeps_features and (is_feature or not has_fitted):
-        spoilt = [spoil_each(recipe, validation, region)] if is_feature else []
-        features = _features(network, heard, train, validation, *spoilt)
+        features = _features(network, heard, train, validation, *_spoilt(network, recipe, validation, region))
     if has_fitted:
         record.load_state_dict(load_checkpoint(folder / FITTED))
     else:
@@ -112,6 +111,12 @@ def fit(
             torch.save(record.state_dict(), partial)
     learning.load_state_dict(record.best_weights)
     return _finish(network, record, features, recipe, region)
+
+
+def _spoilt(
+    network: nn.Module, recipe: Recipe, validation: NDArray[np.uint8], region: Region | None
+) -> list[NDArray[np.uint8]]:
+    return [spoil_each(recipe, validation, region)] if isinstance(network, FeatureNetwork) else []
 
 
 def _features(network: HalfFrozen, heard: Heard, *images: NDArray[np.uint8]) -> list[Features]:
