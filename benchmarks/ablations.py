@@ -46,6 +46,8 @@ def main() -> None:
     options = parser.parse_args()
     is_begun = options.keep is not None and options.keep.is_file()
     kept = [json.loads(line) for line in options.keep.read_text().splitlines()] if is_begun else []
+    if any(row["seed"] != options.seed for row in kept):
+        raise SystemExit(f"{options.keep}: holds figures of another seed; name another file")
     rows = {(row["data"], row["variant"]): row for row in kept}
     for variant in VARIANTS:
         for data in options.data:
@@ -55,6 +57,7 @@ def main() -> None:
                 rows[data.name, variant] = {
                     "data": data.name,
                     "variant": variant,
+                    "seed": options.seed,
                     **measure(data, settings, options.seed),
                 }
                 print(json.dumps(rows[data.name, variant]), file=sys.stderr, flush=True)

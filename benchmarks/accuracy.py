@@ -38,6 +38,7 @@ from cobnut.runtime.bundle import WEIGHTS, Manifest
 from cobnut.runtime.inspect import Inspector
 from cobnut.training.engine import Engine
 from cobnut.training.train import train
+from environments import code_digest
 
 PATCHES = 20_000
 SHRINKAGE = 0.01
@@ -66,13 +67,16 @@ def main() -> None:
     options = parser.parse_args()
     is_begun = options.keep is not None and options.keep.is_file()
     rows = [json.loads(line) for line in options.keep.read_text().splitlines()] if is_begun else []
+    made_by = {"settings": options.settings, "code": code_digest()}
+    if any({name: row.get(name) for name in made_by} != made_by for row in rows):
+        raise SystemExit(f"{options.keep}: holds figures of other settings or other code; name another file")
     done = {(row["data"], row["seed"]) for row in rows}
     for data, seed in ((data, seed) for data in options.data for seed in range(options.seeds)):
         if (data.name, seed) in done:
             continue
         has_references = options.references is None or seed < options.references
         for detector, figures in measure(read_dataset(data), options.settings, seed, has_references):
-            rows.append({"data": data.name, "seed": seed, "detector": detector, **figures})
+            rows.append({"data": data.name, "seed": seed, "detector": detector, **figures, **made_by})
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
         if options.keep:
             options.keep.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -69,7 +69,10 @@ def main() -> None:
         "cobnut": Path(sys.executable),
         "cobnut base": base_python(ROOT / ".bench"),
     }
-    for data in options.data or [_parts(options.keep)]:
+    folders = options.data or [_parts(options.keep)]
+    if len({data.resolve().name for data in folders}) < len(folders):
+        raise SystemExit("two DATA folders are called alike, and their rows would be mixed; run one after the other")
+    for data in folders:
         bench(data, options, kept, pythons)
     figures: Row = {
         "machine": machine,
@@ -79,7 +82,7 @@ def main() -> None:
             "cobnut base": versions(pythons["cobnut base"], ("cobnut", "onnxruntime", "numpy", "pillow")),
         },
         "installed_bytes": {name: installed_bytes(pythons[name]) for name in ("anomalib", "cobnut base")},
-        "rows": [row for row in kept.rows if row["threads"] == options.threads],
+        "rows": [_without_places(row) for row in kept.rows if row["threads"] == options.threads],
     }
     text = describe(figures)
     write_results(options.out, options.name, text, figures)
@@ -138,6 +141,13 @@ def bench(data: Path, options: argparse.Namespace, kept: Kept, pythons: dict[str
             python = pythons["cobnut base" if whose == "cobnut" else whose]
             found = run(python, whose, ["inspect", model, "--images", str(listed)], out, threads)
             kept.add({**place, "phase": "inspect", **found, **({} if number else {"truth": truth})})
+
+
+def _without_places(row: Row) -> Row:
+    """A row without the paths of this machine."""
+    exports = row.get("exports", {})
+    bare = {way: {name: told for name, told in made.items() if name != "path"} for way, made in exports.items()}
+    return {**row, "exports": bare} if exports else row
 
 
 def _by_order(found: Row, paths: list[str]) -> Row:

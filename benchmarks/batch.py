@@ -41,7 +41,8 @@ def main() -> None:
     text = describe(rows, options.images, machine, len(judged) == 1)
     print(text)
     if options.out:
-        write_results(options.out, "batch", text, {"machine": machine, "rows": rows})
+        told = [{name: value for name, value in row.items() if name not in ("bundle", "sources")} for row in rows]
+        write_results(options.out, "batch", text, {"machine": machine, "rows": told})  # without places of this machine
 
 
 def describe(rows: list[dict[str, Any]], images: int, machine: dict[str, Any], is_same: bool) -> str:
