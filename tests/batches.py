@@ -2,17 +2,21 @@
 
 import multiprocessing as mp
 import os
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image
 
+from cobnut.runtime.batch import Request, run_batch
 from cobnut.runtime.shards import Answer, Job, Shard, ShardJudge
 
 COUNT, SHARD = 20, 4
@@ -33,6 +37,14 @@ class InThisProcess:
             yield judge.judge(shard)
         if self.most is not None:
             raise KeyboardInterrupt
+
+
+def stopped_half_way(request: Request, images: Path, folder: Path) -> Request:
+    """A batch of copies of images in a folder of their own, that was stopped after its first shard."""
+    begun = replace(request, sources=[str(shutil.copytree(images, folder))])
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(begun, InThisProcess(most=1))
+    return begun
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:

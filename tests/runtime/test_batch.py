@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batches import COUNT, SHARD, InThisProcess, rows_of
+from batches import COUNT, SHARD, InThisProcess, rows_of, stopped_half_way
 from cobnut.errors import BundleError, CobnutError
 from cobnut.runtime.batch import BatchListeners, Request, run_batch
 from cobnut.runtime.bundle import read_manifest
@@ -105,10 +105,8 @@ def test_begun_anew_it_keeps_nothing(request_: Request, images: Path, tmp_path: 
 def test_images_that_vanish_become_rows_with_an_error_and_newcomers_are_counted(
     request_: Request, images: Path, tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(images, tmp_path / "in"))
-    moving = replace(request_, sources=[str(folder)])
-    with pytest.raises(KeyboardInterrupt):
-        run_batch(moving, InThisProcess(most=1))
+    folder = tmp_path / "in"
+    moving = stopped_half_way(request_, images, folder)
     (folder / "0001.png").unlink()
     shutil.copy(folder / "0002.png", folder / "0000-new.png")
     batch = run_batch(moving, InThisProcess())
@@ -234,6 +232,22 @@ def test_begun_anew_it_never_takes_away_what_is_to_be_judged(request_: Request, 
     with pytest.raises(CobnutError, match=f"holds .*{source}.*, which --fresh would take away; choose another --out"):
         run_batch(replace(request_, sources=[str(request_.out / source)], is_fresh=True), InThisProcess())
     assert (request_.out / "verdicts.parquet").read_bytes() == before
+
+
+def test_verdicts_and_record_are_on_the_disk_before_the_shards_are_swept(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+
+    def fsync(handle: int) -> None:
+        name = Path(f"/proc/self/fd/{handle}").readlink().name
+        synced.append((name, (request_.out / "shards").is_dir()))
+
+    monkeypatch.setattr("cobnut.files.os.fsync", fsync)
+    run_batch(request_, InThisProcess())
+    assert not (request_.out / "shards").exists()
+    told = {"verdicts.parquet", "batch.json", "unreadable.csv", request_.out.name}
+    assert {(name, True) for name in told} == set(synced)
 
 
 def test_a_version_that_is_the_very_same_bundle_goes_on(request_: Request) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from batches import COUNT, InThisProcess, rows_of
+from batches import COUNT, InThisProcess, rows_of, stopped_half_way
 from cobnut.errors import CobnutError
 from cobnut.runtime.batch import Request, run_batch
 
@@ -16,10 +16,8 @@ from cobnut.runtime.batch import Request, run_batch
 def test_a_folder_that_is_gone_stops_the_run_rather_than_fill_it_with_errors(
     request_: Request, images: Path, tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(images, tmp_path / "in"))
-    moving = replace(request_, sources=[str(folder)])
-    with pytest.raises(KeyboardInterrupt):
-        run_batch(moving, InThisProcess(most=1))
+    folder = tmp_path / "in"
+    moving = stopped_half_way(request_, images, folder)
     folder.rename(tmp_path / "elsewhere")
     with pytest.raises(CobnutError, match="no such image, and .*/in is gone or empty; mend the way to them"):
         run_batch(moving, InThisProcess())

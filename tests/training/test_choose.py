@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cobnut.data.region import paint
 from cobnut.models.detector import Detector
 from cobnut.options import ScoreOptions
 from cobnut.recipe import Recipe, read_recipe
@@ -82,9 +83,12 @@ def test_each_image_is_spoilt_by_every_kind_one_at_a_time_and_otherwise_than_whe
     recipe, images = read_recipe("feature", ["score.synthetic=1"]), EDGED[:5]
     region = np.zeros(images.shape[1:3], bool)
     region[:16] = True
-    spoilt = spoil_each(recipe, images, region).reshape(5, 8, *images.shape[1:])
+    images = np.stack([paint(image, region) for image in images])
+    spoilt = spoil_each(recipe, images, region)
+    assert spoilt.shape == (5, 8, *images.shape[1:])
     for image, several in zip(images, spoilt, strict=True):
         changed = (several != image).any(axis=-1)
+        assert not (changed & ~region).any()  # an encoder would see what lies beside the region
         assert (changed.mean(axis=(1, 2)) < 0.4).all()  # it is still that image
         assert (changed & region).any(axis=(1, 2)).mean() > 0.9
     assert not (spoilt[:, :4] == spoilt[:, 4:]).all(axis=(2, 3, 4)).any()

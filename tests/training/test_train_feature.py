@@ -14,7 +14,6 @@ from cobnut.records import Sample, Verdict
 from cobnut.runtime.bundle import Manifest, read_manifest
 from cobnut.runtime.inspect import Inspector
 from cobnut.training import choose as choosing
-from cobnut.training import fit as fitting
 from cobnut.training.checks import check_recipe
 from cobnut.training.train import Listeners, train
 
@@ -63,8 +62,7 @@ def test_each_half_of_the_held_out_images_chooses_while_the_other_tells_what_is_
         spoils.append(np.array(spoilt))
         learn(own, held_out, spoilt)
 
-    for module in (choosing, fitting):
-        monkeypatch.setattr(module, "MOST_SPOILT", 3)  # fewer than there are
+    monkeypatch.setattr(choosing, "MOST_SPOILT", 3)  # fewer than there are
     monkeypatch.setattr(choosing, "spoil", watched)
     monkeypatch.setattr(FeatureNetwork, "learn_usual", watched_too)
     automatic = recipe.model_copy(update={"score": recipe.score.model_copy(update={"normalise": "auto"})})

@@ -13,7 +13,7 @@ from cobnut.calibration.decision import judge_promise
 from cobnut.calibration.threshold import LEAST_AREAS, PERCENTILES, Choice, choose_percentile_and_area
 from cobnut.data.corrupt import KINDS, corrupt
 from cobnut.data.images import in_chunks
-from cobnut.data.region import Region
+from cobnut.data.region import Region, paint
 from cobnut.evaluation.metrics import auroc
 from cobnut.models.detector import Detector
 from cobnut.models.scores import area_score
@@ -29,8 +29,8 @@ MOST_IMAGES = 150
 FEWEST_SYNTHETIC = 200
 # Validation images that are spoilt to learn what each error counts for, and how many come of them at least.
 MOST_SPOILT, FEWEST_SPOILT = 50, 100
-# Seeds that no other synthetic defects are drawn by.
-OTHERS = 1000
+# From here on count seeds that no other synthetic defects are drawn by.
+WEIGHING_SEEDS = 1000
 # So many training images tell what is usual at each place.
 USUAL_IMAGES = 80
 
@@ -148,16 +148,17 @@ def spoil(
 
 
 def spoil_each(recipe: Recipe, validation: NDArray[np.uint8], region: Region | None) -> NDArray[np.uint8]:
-    """The first validation images uint8 (n, h, w, c) with m synthetic defects each, one at a time: (n·m, h, w, c).
+    """The first validation images uint8 (n, h, w, c) with m synthetic defects each, one at a time: (n, m, h, w, c).
 
-    They are other draws than those that options are chosen with, of the same kinds and in the same images.
+    They are other draws than those that options are chosen with, of the same kinds and in the same images. What of them
+    lies outside ``region`` is painted over, as the images are.
     """
     images = np.array(validation[:MOST_SPOILT])
     rounds = -(-FEWEST_SPOILT // (len(images) * len(KINDS)))
-    seeds = (recipe.seed + (OTHERS + number << 32) for number in range(rounds))
+    seeds = (recipe.seed + (WEIGHING_SEEDS + number << 32) for number in range(rounds))
     spoilt = [corrupt(images, seed, recipe.score.synthetic, region)[0] for seed in seeds]
-    of_each = [each.reshape(len(images), len(KINDS), *images.shape[1:]) for each in spoilt]
-    return np.concatenate(of_each, axis=1).reshape(-1, *images.shape[1:])
+    of_each = [paint(each, region).reshape(len(images), len(KINDS), *images.shape[1:]) for each in spoilt]
+    return np.concatenate(of_each, axis=1)
 
 
 def synthetic_counts(validation: int) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from cobnut.models.weights import DAMAGED
 from cobnut.recipe import Recipe
 from cobnut.runtime.bundle import Epoch
 from cobnut.training.callbacks import EpochListener, NetworkListener, ReconstructionPictures, Record, Watched
-from cobnut.training.choose import MOST_SPOILT, spoil_each
+from cobnut.training.choose import spoil_each
 from cobnut.training.devices import beside_others
 from cobnut.training.engine import Engine
 from cobnut.training.epochs import WAY_BACK, Work, quiet, run_epochs
@@ -86,7 +86,7 @@ def fit(
     learning = network.learning if isinstance(network, HalfFrozen) and keeps_features else network
     features: list[Features] = []
     if isinstance(network, HalfFrozen) and keeps_features and (is_feature or not has_fitted):
-        features = _features(network, heard, train, validation, *_spoilt(network, recipe, validation, region))
+        features = _features(network, heard, recipe, [train, validation], region)
     if has_fitted:
         record.load_state_dict(load_checkpoint(folder / FITTED))
     else:
@@ -113,18 +113,19 @@ def fit(
     return _finish(network, record, features, recipe, region)
 
 
-def _spoilt(
-    network: nn.Module, recipe: Recipe, validation: NDArray[np.uint8], region: Region | None
-) -> list[NDArray[np.uint8]]:
-    return [spoil_each(recipe, validation, region)] if isinstance(network, FeatureNetwork) else []
+def _features(
+    network: HalfFrozen, heard: Heard, recipe: Recipe, images: list[NDArray[np.uint8]], region: Region | None
+) -> list[Features]:
+    """What the frozen part makes of the training and the validation images.
 
-
-def _features(network: HalfFrozen, heard: Heard, *images: NDArray[np.uint8]) -> list[Features]:
-    """What the frozen part makes of the training images, which come first, and of others."""
+    Of a network of features also, (n, m, d, h, w), what it makes of the latter with m synthetic defects each.
+    """
     dtype: type[np.floating[Any]] = np.float32
     if isinstance(network, FeatureNetwork):
         learn_space(network.frozen.eval(), images[0])
         dtype = np.float16
+        spoilt = spoil_each(recipe, images[1], region)
+        images = [*images, spoilt.reshape(-1, *spoilt.shape[2:])]
     engine, done, total = Engine(network.frozen), 0, sum(map(len, images))
 
     def on_progress(count: int) -> None:
@@ -132,7 +133,10 @@ def _features(network: HalfFrozen, heard: Heard, *images: NDArray[np.uint8]) -> 
         done += count
         heard.on_features(done, total)
 
-    return [kept_features(engine, each, dtype, on_progress) for each in images]
+    kept = [kept_features(engine, each, dtype, on_progress) for each in images]
+    if isinstance(network, FeatureNetwork):
+        kept[2] = kept[2].reshape(*spoilt.shape[:2], *kept[2].shape[1:])
+    return kept
 
 
 def _finish(
@@ -142,7 +146,6 @@ def _finish(
     held_out = spoilt = None
     if isinstance(network, FeatureNetwork):
         train, held_out, spoilt = features
-        spoilt = spoilt.reshape(min(len(held_out), MOST_SPOILT), -1, *spoilt.shape[1:])
         network.cpu().eval()
         network.inside = None if region is None else torch.from_numpy(shrink_region(region, train.shape[2:]))
         network.learn_good(train, recipe.seed)
