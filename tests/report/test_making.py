@@ -92,5 +92,5 @@ def test_how_closely_the_deployed_model_agrees_is_told_where_it_is_known(manifes
     assert told.endswith("scores differ by at most 0.00200\u202f% of their spread")
     turned = Agreement(images=21, turned=1, difference=2e-5)
     told = agreement_text(manifest.model_copy(update={"agreement": turned}))
-    assert told.startswith("decides 20 of 21 calibration images as the trained one does (the others' scores are the")
+    assert told.startswith("decides 20 of 21 calibration images as the trained one does (the rest set the threshold,")
     assert not agreement_text(manifest.model_copy(update={"agreement": None}))

@@ -182,7 +182,7 @@ def agreement_text(manifest: Manifest) -> str:
         return ""
     differ = f"by at most {amount(100 * agreement.difference)}{THIN}% of their spread"
     same = f"{agreement.images - agreement.turned} of " if agreement.turned else ""
-    others = " (the others' scores are the threshold itself)" if agreement.turned else ""
+    others = " (the rest set the threshold, where rounding decides)" if agreement.turned else ""
     judged = count(agreement.images, "calibration image")
     return f"decides {same}{judged} as the trained one does{others}; scores differ {differ}"
 
