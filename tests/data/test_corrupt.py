@@ -24,6 +24,21 @@ def test_the_same_seed_gives_the_same_defects(images: np.ndarray) -> None:
     assert (corrupt(images, 1)[0] != corrupt(images, 2)[0]).any()
 
 
+def test_images_that_lie_apart_share_no_pixels() -> None:
+    images = np.broadcast_to(np.arange(7, dtype=np.uint8)[:, None, None, None] * 20 + 40, (7, 32, 32, 1))
+    pasted, mixed = 0, 0
+    for seed in range(5):
+        spoilt, masks = corrupt(images, seed, apart=2)
+        for number in range(7):
+            for kind in (0, 1):  # patch and scar
+                place = number * len(KINDS) + kind
+                donors = (spoilt[place][masks[place]] - 40) // 20
+                pasted += int((donors != number).any())
+                mixed += int((donors % 2 != number % 2).any())
+    assert (pasted, mixed) == (70, 0)
+    assert (corrupt(images, 0)[0] != corrupt(images, 0, apart=2)[0]).any()
+
+
 @given(st.integers(0, 10_000), st.sampled_from(sorted(KINDS)), st.integers(24, 80), st.sampled_from([1, 3]))
 @settings(max_examples=60, deadline=None)
 def test_a_defect_is_small_and_changes_the_image_inside_its_mask_only(

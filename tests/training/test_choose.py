@@ -65,6 +65,13 @@ def test_a_recipe_that_fixes_everything_is_left_as_it_is(normalise: str) -> None
     assert (float(maps.mean()) == pytest.approx(1, abs=0.3)) == (normalise == "place")
 
 
+def test_pasted_pixels_stay_within_every_fourth_image() -> None:
+    greys = np.broadcast_to(np.arange(40, 120, 10, dtype=np.uint8)[:, None, None, None], (8, 64, 64, 3))
+    spoilt = spoil_each(read_recipe("feature", ["score.synthetic=1"]), greys, None).reshape(8, -1, 4, 64, 64, 3)
+    donors = (spoilt[:, :, :2].astype(int) - 40) // 10  # of patches and scars
+    assert {int(each) for number in range(8) for each in np.unique(donors[number]) - number} == {-4, 0, 4}
+
+
 def test_the_view_that_ranks_best_on_average_over_the_folds_wins(
     tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

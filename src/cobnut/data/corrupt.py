@@ -16,14 +16,15 @@ Mask = NDArray[np.bool_]
 
 
 def corrupt(
-    images: NDArray[np.uint8], seed: int, window: float = 1.0, region: Mask | None = None
+    images: NDArray[np.uint8], seed: int, window: float = 1.0, region: Mask | None = None, apart: int = 1
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Give every image (n, h, w, c) one defect of every kind: (n·kinds, h, w, c) and the masks (n·kinds, h, w).
 
     The kinds are a pasted patch and a pasted scar (cut-paste, Li et al. 2021), a stain and a scratch. Under 1,
     ``window`` draws each as if the image were that much smaller: at its scale, in a window at a place of chance. With a
-    ``region`` (h, w) the defects lie in the box around it, and touch it. The same images and seed give the same
-    defects.
+    ``region`` (h, w) the defects lie in the box around it, and touch it. Pasted pixels come from images whose number
+    differs by a multiple of ``apart``, so that no two of the sets ``images[k::apart]`` share any. The same images and
+    seed give the same defects.
     """
     spoilt, masks = [], []
     box = np.s_[:, :] if region is None else _box(region)
@@ -31,7 +32,7 @@ def corrupt(
         for number, kind in enumerate(KINDS.values()):
             for attempt in range(_ATTEMPTS):
                 random = np.random.default_rng([seed, index, number, *([attempt] if attempt else [])])
-                donor = images[(index + random.integers(1, max(2, len(images)))) % len(images)]
+                donor = _donor(images[index % apart :: apart], index // apart, random)
                 corrupted, mask = image.copy(), np.zeros(image.shape[:2], bool)
                 corrupted[box], mask[box] = _within(kind, window, image[box], donor[box], random)
                 if region is None or (mask & region).any():
@@ -39,6 +40,12 @@ def corrupt(
             spoilt.append(corrupted)
             masks.append(mask)
     return np.stack(spoilt), np.stack(masks)
+
+
+def _donor(images: NDArray[np.uint8], index: int, random: np.random.Generator) -> Image:
+    """Another of the images than number ``index``, if there is another."""
+    donor: Image = images[(index + random.integers(1, max(2, len(images)))) % len(images)]
+    return donor
 
 
 def _box(region: Mask) -> tuple[slice, ...]:

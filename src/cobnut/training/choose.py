@@ -28,7 +28,9 @@ MOST_IMAGES = 150
 # So many that the share found does not hang on a few lucky draws; few images are spoilt in several rounds.
 FEWEST_SYNTHETIC = 200
 # Validation images that are spoilt to learn what each error counts for, and how many come of them at least.
-MOST_SPOILT, FEWEST_SPOILT = 50, 100
+MOST_SPOILT, FEWEST_SPOILT = 25, 100
+# Halves of halves of the validation images tell apart what is usual, what errors count for, and which error is best.
+PARTS = 4
 # From here on count seeds that no other synthetic defects are drawn by.
 WEIGHING_SEEDS = 1000
 # So many training images tell what is usual at each place.
@@ -150,15 +152,18 @@ def spoil(
 def spoil_each(recipe: Recipe, validation: NDArray[np.uint8], region: Region | None) -> NDArray[np.uint8]:
     """The first validation images uint8 (n, h, w, c) with m synthetic defects each, one at a time: (n, m, h, w, c).
 
-    They are other draws than those that options are chosen with, of the same kinds and in the same images. What of them
-    lies outside ``region`` is painted over, as the images are.
+    They are other draws than those that options are chosen with, of the same kinds and in the same images; images
+    whose numbers do not differ by a multiple of four share no pasted pixels. What of them lies outside ``region`` is
+    painted over, as the images are.
     """
     images = np.array(validation[:MOST_SPOILT])
     rounds = -(-FEWEST_SPOILT // (len(images) * len(KINDS)))
-    seeds = (recipe.seed + (WEIGHING_SEEDS + number << 32) for number in range(rounds))
-    spoilt = [corrupt(images, seed, recipe.score.synthetic, region)[0] for seed in seeds]
-    of_each = [paint(each, region).reshape(len(images), len(KINDS), *images.shape[1:]) for each in spoilt]
-    return np.concatenate(of_each, axis=1)
+    spoilt = np.empty((len(images), rounds, len(KINDS), *images.shape[1:]), np.uint8)
+    for number in range(rounds):
+        seed = recipe.seed + (WEIGHING_SEEDS + number << 32)
+        drawn = corrupt(images, seed, recipe.score.synthetic, region, apart=PARTS)[0]
+        spoilt[:, number] = paint(drawn, region).reshape(spoilt[:, number].shape)
+    return spoilt.reshape(len(images), -1, *images.shape[1:])
 
 
 def synthetic_counts(validation: int) -> tuple[int, int]:
