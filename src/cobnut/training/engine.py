@@ -1,5 +1,6 @@
 """A frozen network run by the fastest engine that is there: onnxruntime on a processor, torch on a GPU."""
 
+import copy
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,10 @@ Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class Engine:
-    """A network, from images uint8 (n, h, w, c) to its outputs float32 (n, …); made ready when it is first used."""
+    """A network, from images uint8 (n, h, w, c) to its outputs float32 (n, …).
+
+    It is copied when it is first used, and stays where it is.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network.eval()
@@ -56,10 +60,11 @@ def _with_onnxruntime(whole: nn.Module, example: NDArray[np.uint8]) -> Run:
 
 
 def _with_torch(whole: nn.Module) -> Run:
+    there = copy.deepcopy(whole).to("cuda")
+
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        whole.to("cuda")  # whoever asked for the weights in between has moved them to the processor
         with torch.inference_mode():
-            outputs: NDArray[np.float32] = whole(torch.from_numpy(images).to("cuda")).float().cpu().numpy()
+            outputs: NDArray[np.float32] = there(torch.from_numpy(images).to("cuda")).float().cpu().numpy()
         return outputs
 
     return run

@@ -43,7 +43,7 @@ def kept_features(
             yield chunk.astype(dtype, copy=False)
             on_progress(len(chunk))
 
-    encoder = engine.network.cpu()
+    encoder = engine.network
     with torch.inference_mode():
         shape = encoder(to_unit(torch.from_numpy(np.array(images[:1])))).shape[1:]
     return kept_array(_key(encoder, images), (len(images), *shape), np.dtype(dtype), chunks())
