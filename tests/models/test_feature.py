@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from cobnut.models import build_detector, build_network
-from cobnut.models.feature import FEATURE_ERRORS, FeatureDetector, FeatureNetwork, _rise, _weights
+from cobnut.models.feature import FEATURE_ERRORS, FeatureDetector, FeatureNetwork, _rise, _shares
 from cobnut.recipe import Recipe, read_recipe
 
 SMALL = ["image.size=64", "network.prototypes=8", "network.width=16", "network.code=4"]
@@ -94,12 +94,14 @@ def test_the_combined_error_is_the_sum_of_the_others_by_their_weights(network: F
 def test_weights_are_told_by_images_that_did_not_tell_what_is_usual(network: FeatureNetwork, images: Tensor) -> None:
     with torch.inference_mode():
         features = network.frozen(images)[3:].numpy()
-    spoilt, again, good, bad = spoil(features), deepcopy(network), [], []
+    spoilt, again, good, bad, levels = spoil(features), deepcopy(network), [], [], []
     for told, half in ((1, 0), (0, 1)):
         again.learn_usual(features[told::2], spoilt[told::2])
-        good.append(highest(again, features[half::2]))
-        bad.append(highest(again, spoilt[half::2].reshape(-1, *features.shape[1:])))
-    torch.testing.assert_close(network.weights, _weights(torch.cat(good), torch.cat(bad)))
+        levels.append(highest(again, features[half::2]).mean(dim=0))
+        good.append(highest(again, features[half::2]) / levels[-1])
+        bad.append(highest(again, spoilt[half::2].reshape(-1, *features.shape[1:])) / levels[-1])
+    shares = _shares(torch.cat(good), torch.cat(bad))
+    torch.testing.assert_close(network.weights, shares / (levels[0] + levels[1]) * 2, rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -122,14 +124,24 @@ def test_what_rises_is_told_by_a_logistic_regression_that_may_not_be_below_0(see
 def test_half_of_a_weight_is_steadiness_and_half_is_rise() -> None:
     random = torch.Generator().manual_seed(0)
     good, spoilt = (torch.exp(0.1 * torch.randn(count, 3, generator=random)) for count in (40, 90))
-    spoilt = spoilt * torch.tensor([1.5, 0.5, 1.1])
+    good, spoilt = good / good.mean(dim=0), spoilt * torch.tensor([1.5, 0.5, 1.1])
     variance = np.log(good.numpy()).var(axis=0)
     steady = 1 / ((40 * variance + 3 * variance.mean()) / 43)
-    rise = _rise(good / good.mean(dim=0), spoilt / good.mean(dim=0)).numpy()
+    rise = _rise(good, spoilt).numpy()
     assert rise[0] > rise[2] > rise[1] == 0
-    weights = _weights(good, spoilt) * good.mean(dim=0)
-    np.testing.assert_allclose(weights.numpy(), (steady / steady.sum() + rise) / 2, rtol=1e-4)
+    np.testing.assert_allclose(_shares(good, spoilt).numpy(), (steady / steady.sum() + rise) / 2, rtol=1e-4)
     assert torch.equal(_rise(good, good / 2), torch.full((3,), 1 / 3))  # none tells anything: all count alike
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_held_out_images_give_weights_too(network: FeatureNetwork, images: Tensor, count: int) -> None:
+    with torch.inference_mode():
+        features = network.frozen(images)[:count].numpy()
+    again = deepcopy(network)
+    for held_out in (features, 0 * features):
+        again.learn_usual(held_out, spoil(held_out))
+        assert torch.isfinite(again.weights).all()
+        assert (again.weights > 0).any()
 
 
 PARTS = ("residual", "relative", "position")

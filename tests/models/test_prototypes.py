@@ -15,10 +15,30 @@ def flat(value: tuple[float, float], spread: float = 0.0) -> Tensor:
     return torch.tensor(value)[None, :, None, None].expand(2, 2, 8, 8) + noise
 
 
+def noisy(value: tuple[float, float], spread: float) -> Tensor:
+    """Features (40, 2, 8, 8) about one value, every image's its own."""
+    noise = torch.randn(40, 2, 1, 1, generator=torch.Generator().manual_seed(2))
+    return torch.tensor(value)[None, :, None, None] + (spread * noise).expand(40, 2, 8, 8)
+
+
+@pytest.fixture
+def of_two_spreads(monkeypatch: pytest.MonkeyPatch) -> Prototypes:
+    """A prototype for features about (0, 0), and one for those about (10, 0), which spread ten times as far."""
+    monkeypatch.setattr("cobnut.models.prototypes._k_means", lambda *_: torch.tensor([[0.0, 0], [10, 0]]))
+    prototypes = Prototypes(2, 2)
+    prototypes.learn([torch.cat([noisy((0, 0), 0.1), noisy((10, 0), 1.0)])], 80, seed=0)
+    return prototypes
+
+
+def used(prototypes: Prototypes) -> Tensor:
+    """Those that stand for something."""
+    return prototypes.centres[prototypes.centres.abs().amax(dim=1) < 1000]
+
+
 @pytest.fixture
 def two_kinds() -> Prototypes:
     """Two kinds of good features; held-out ones of the second differ more."""
-    prototypes = Prototypes(2, 2)
+    prototypes = Prototypes(8, 2)
     train = torch.cat([flat((0, 0)), flat((10, 0))])
     prototypes.learn([train], len(train), seed=0)
     prototypes.learn_usual([flat((0, 0), 0.1), flat((10, 0), 1.0)])
@@ -26,7 +46,7 @@ def two_kinds() -> Prototypes:
 
 
 def test_the_prototypes_are_the_kinds_of_good_features(two_kinds: Prototypes) -> None:
-    torch.testing.assert_close(two_kinds.centres[two_kinds.centres[:, 0].argsort()], torch.tensor([[0.0, 0], [10, 0]]))
+    torch.testing.assert_close(used(two_kinds)[used(two_kinds)[:, 0].argsort()], torch.tensor([[0.0, 0], [10, 0]]))
 
 
 def test_the_distance_is_that_to_the_nearest_one() -> None:
@@ -62,8 +82,7 @@ def test_the_scale_weighs_the_components() -> None:
 def test_no_two_prototypes_are_alike() -> None:
     prototypes = Prototypes(8, 2)
     prototypes.learn([torch.cat([flat((0, 0)), flat((10, 0))])], 4, seed=0)
-    used = prototypes.centres[prototypes.centres.abs().amax(1) < 100]
-    assert sorted(used[:, 0].tolist()) == [0, 10]  # so rounding never decides whose usual distance is told
+    assert sorted(used(prototypes)[:, 0].tolist()) == [0, 10]  # so rounding never decides whose usual distance is told
 
 
 def test_fewer_features_than_prototypes_are_no_fault() -> None:
@@ -74,13 +93,79 @@ def test_fewer_features_than_prototypes_are_no_fault() -> None:
     assert torch.isfinite(prototypes(features)[0] / prototypes(features)[1]).all()
 
 
-def test_training_features_tell_how_prototypes_differ_where_few_were_held_out() -> None:
-    prototypes = Prototypes(2, 2)
-    train = torch.cat([flat((0, 0), 0.1).repeat(20, 1, 1, 1), flat((10, 0), 1.0).repeat(20, 1, 1, 1)])
-    prototypes.learn([train], len(train), seed=0)
-    prototypes.learn_usual([flat((0, 0), 0.2)[:1, :, :1, :1]])
+def test_training_features_tell_how_prototypes_differ_where_few_were_held_out(of_two_spreads: Prototypes) -> None:
+    prototypes = of_two_spreads
+    prototypes.learn_usual([noisy((0, 0), 0.2)[:1, :, :3, :3]])
     near, far = (prototypes(flat(kind))[1].mean() for kind in ((0, 0), (10, 0)))
-    assert far > 20 * near  # the squares of 1 and 0.1, and a little of the mean of both
+    assert far > 10 * near  # not quite the squares of 1 and 0.1: a little of the mean of both
+
+
+def test_a_small_part_on_a_plain_ground_gets_many_prototypes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cobnut.models.prototypes.MOST_PATCHES", 400)  # of 8192: where all are used, none is rare
+    random = torch.Generator().manual_seed(0)
+    features = 0.1 * torch.randn(8, 2, 32, 32, generator=random)
+    features[:, :, 10:14, 10:14] += 4 + torch.randn(8, 2, 4, 4, generator=random)  # a sixtieth of the image
+    prototypes = Prototypes(20, 2)
+    prototypes.learn([features], len(features), seed=0)
+    assert (used(prototypes).norm(dim=1) > 1).float().mean() > 0.35
+    prototypes.learn([features], len(features), seed=0, rare=False)
+    assert (used(prototypes).norm(dim=1) > 1).float().mean() < 0.2
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_rarest_features_have_a_prototype_whatever_k_means_was_begun_from(seed: int) -> None:
+    features = torch.randn(8, 2, 32, 32, generator=torch.Generator().manual_seed(0))
+    features[:1, :, 0, 0] = 40  # in one image of eight
+    prototypes = Prototypes(16, 2)
+    prototypes.learn([features], len(features), seed)
+    assert prototypes(features)[0][0, 0, 0] < 1
+    prototypes.learn([features], len(features), seed, rare=False)  # where it may be a bad image among good ones
+    assert prototypes(features)[0][0, 0, 0] > 10
+
+
+def test_the_same_seed_gives_the_same_prototypes() -> None:
+    features = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    twice = [Prototypes(16, 3), Prototypes(16, 3)]
+    for prototypes in twice:
+        prototypes.learn([features[:2], features[2:]], 4, seed=3)
+    assert torch.equal(twice[0].centres, twice[1].centres)
+
+
+def test_a_prototype_that_one_feature_made_has_as_usual_how_far_that_lay_from_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cobnut.models.prototypes._k_means", lambda *_: torch.zeros(7, 2))
+    monkeypatch.setattr("cobnut.models.prototypes.PRIOR_OF_TRAINING", 0.0)
+    features = torch.randn(40, 2, 1, 1, generator=torch.Generator().manual_seed(0))
+    features[0] = torch.tensor([30.0, 40.0])[:, None, None]
+    prototypes = Prototypes(8, 2)
+    prototypes.learn([features], 40, seed=0)
+    mean = prototypes(features)[0].sum() / 40
+    assert prototypes.usual_of_training[7] * mean == pytest.approx(30**2 + 40**2, rel=1e-4)
+    others = features[1:].square().sum(dim=1).mean() * 39 / 38  # they lie nearer to their mean than to another's
+    assert prototypes.usual_of_training[0] * mean == pytest.approx(float(others), rel=1e-4)
+
+
+def test_the_last_prototypes_are_those_farthest_from_all_others() -> None:
+    rows = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+    prototypes = Prototypes(2, 3)
+    prototypes.centres.copy_(rows[:2])
+    near = list(rows[:2])
+    places, told = prototypes._farthest(rows, 5)
+    for place, distance in zip(places, told, strict=True):
+        distances = torch.cdist(rows, torch.stack(near)).amin(dim=1).square()
+        assert int(distances.argmax()) == place
+        assert distance == pytest.approx(float(distances[place]), rel=1e-4)
+        near.append(rows[place])
+
+
+def test_held_out_features_raise_what_is_usual_also_where_none_of_them_lies(of_two_spreads: Prototypes) -> None:
+    prototypes, usual = of_two_spreads, []
+    for times in (1, 2):  # as far from their prototype as training features lie, and twice as far
+        prototypes.learn_usual([noisy((0, 0), 0.1 * times)])
+        usual.append(float(prototypes(flat((10, 0)))[1].mean()))
+    assert usual[0] == pytest.approx(float(prototypes(noisy((10, 0), 1.0))[0].mean()), rel=0.3)
+    assert usual[1] == pytest.approx(4 * usual[0], rel=0.1)
 
 
 def test_nothing_is_learned_from_outside_a_region() -> None:
@@ -89,7 +174,6 @@ def test_nothing_is_learned_from_outside_a_region() -> None:
     features = flat((1, 1), 0.1).repeat(1, 1, 1, 1).clone()
     features[:, :, :, :2] = 100
     prototypes.learn([features], 2, seed=0, inside=inside)
-    used = prototypes.centres[prototypes.centres.abs().amax(1) < 1000]
-    assert used.max() < 10
+    assert used(prototypes).max() < 10
     prototypes.learn_usual([features], inside)
     assert prototypes.usual.max() < 1  # of features at 100 it would be thousands

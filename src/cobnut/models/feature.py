@@ -173,11 +173,11 @@ class FeatureNetwork(HalfFrozen):
             found["combined"] = (errors * self.weights).sum(dim=-1)
         return torch.stack([found[kind] for kind in kinds], dim=1)
 
-    def learn_good(self, train: NDArray[np.floating[Any]], seed: int) -> None:
-        """Learn prototypes and positions from the training images' features (n, d, h, w)."""
+    def learn_good(self, train: NDArray[np.floating[Any]], seed: int, rare: bool = True) -> None:
+        """Learn prototypes (with ``rare`` ones, or without) and positions from training features (n, d, h, w)."""
         with torch.inference_mode():
             self.prototypes.scale.copy_(self.frozen.spread)
-            self.prototypes.learn(in_batches(train), len(train), seed, self.inside)
+            self.prototypes.learn(in_batches(train), len(train), seed, self.inside, rare)
             self.positions.learn(in_batches(train), self.frozen.spread, seed)
 
     def learn_usual(self, held_out: NDArray[np.floating[Any]], spoilt: NDArray[np.floating[Any]]) -> None:
@@ -190,14 +190,19 @@ class FeatureNetwork(HalfFrozen):
         halves = [(held_out[half::2], spoilt[half::2]) for half in (0, 1)]
         if len(held_out) == 1:
             halves = [(held_out, spoilt)] * 2
-        good, defective = [], []
+        good, defective, levels = [], [], []
         with torch.inference_mode():
             for (told, _), looked_at in (halves, halves[::-1]):
                 self._learn_usual(told)
-                good.append(self._highest(looked_at[0]))
-                defective += [self._highest(each) for each in looked_at[1]]
+                highest = self._highest(looked_at[0])
+                level = highest.mean(dim=0).clamp(
+                    min=torch.finfo(highest.dtype).tiny
+                )  # which differs between halves that few images told
+                good.append(highest / level)
+                defective += [self._highest(each) / level for each in looked_at[1]]
+                levels.append(level)
             self._learn_usual(held_out)
-            self.weights.copy_(_weights(torch.cat(good), torch.cat(defective)))
+            self.weights.copy_(_shares(torch.cat(good), torch.cat(defective)) / torch.stack(levels).mean(dim=0))
 
     def _highest(self, features: NDArray[np.floating[Any]]) -> Tensor:
         """The highest values of the errors that are combined, of features (n, d, h, w): (n, errors)."""
@@ -219,14 +224,9 @@ class FeatureNetwork(HalfFrozen):
         return left
 
 
-def _weights(good: Tensor, spoilt: Tensor) -> Tensor:
-    """What each error counts for, by the highest values in good images (n, errors) and in spoilt ones (m, errors).
-
-    They make the highest sum in a good image about 1.
-    """
-    usual = good.mean(dim=0)
-    shares = (_steadiness(good) + _rise(good / usual, spoilt / usual)) / 2
-    return shares / usual
+def _shares(good: Tensor, spoilt: Tensor) -> Tensor:
+    """Shares of 1 by the highest values in good images (n, errors), 1 on average, and in spoilt ones (m, errors)."""
+    return (_steadiness(good) + _rise(good, spoilt)) / 2
 
 
 def _steadiness(good: Tensor) -> Tensor:

@@ -9,6 +9,11 @@ from torch import Tensor, nn
 # Features that the prototypes are learned from; more change them little and cost time.
 MOST_PATCHES = 120_000
 ROUNDS = 8
+# Of the features that prototypes are learned from, so many are drawn by how unusual they are, the others evenly, as far
+# as not all of them are taken.
+UNUSUAL = 0.9
+# One of so many prototypes is a feature that lies farthest from all others: k-means has none for the rarest.
+FARTHEST = 8
 # Directions in which the nearest prototype is looked for: with all of them it took as long as the encoder.
 SEARCHED = 64
 # Held-out features that the training ones count for where they tell what is usual for a prototype.
@@ -18,15 +23,17 @@ PRIOR_OF_TRAINING = 3.0
 _BATCH = 8192
 # How far away a prototype lies that stands for nothing: nearest to no feature.
 _FAR = 1e4
+_TINY = torch.finfo(torch.float32).tiny
 
 
 class Prototypes(nn.Module):
     """Features (n, d, h, w) in; squared distance to the nearest prototype, and what is usual for it, (n, h, w) each.
 
     A feature is the mean of its 3×3 neighbourhood, as in PatchCore (Roth et al. 2022, equation 2). In place of a memory
-    of patches there are the centres of k-means, and in place of re-weighting by neighbours (equation 7) each prototype
-    knows the distance that good features usually have to it. Training features tell how prototypes differ in that,
-    held-out ones how far new features lie, and where there are many, which prototypes they lie farther from.
+    of patches there are the centres of k-means and some of the rarest features, and in place of re-weighting by
+    neighbours (equation 7) each prototype knows the distance that good features usually have to it. Training features
+    tell how prototypes differ in that, held-out ones how far new features lie, and where there are many, which
+    prototypes they lie farther from.
 
     Which one is the nearest is looked for among the strongest principal components; its distance is the whole one.
     """
@@ -35,7 +42,7 @@ class Prototypes(nn.Module):
     searched: Tensor
     scale: Tensor
     usual: Tensor
-    # What is usual for training features, in multiples of their mean.
+    # What is usual for training features, in multiples of the sample's mean.
     usual_of_training: Tensor
 
     def __init__(self, count: int, components: int) -> None:
@@ -51,30 +58,55 @@ class Prototypes(nn.Module):
         distance, index = self._nearest(features)
         return distance, self.usual[index]
 
-    def learn(self, train: Iterable[Tensor], images: int, seed: int, inside: Tensor | None = None) -> None:
+    def learn(
+        self, train: Iterable[Tensor], images: int, seed: int, inside: Tensor | None = None, rare: bool = True
+    ) -> None:
         """Set the prototypes by k-means on a sample of batches of features (n, d, h, w), of so many images in all.
 
-        The sample comes from where ``inside`` (h, w) holds.
+        The sample comes from where ``inside`` (h, w) holds. Where not all features fit into it, most of it is drawn by
+        the fourth power of their distance to the mean: a small part on a plain ground would else have a handful of
+        prototypes, and defects would lie hardly farther from them than good surfaces do. (Bachem et al. 2018, «Scalable
+        k-means clustering via lightweight coresets», draw half of it, by the square, and weigh what they draw.) Some
+        prototypes are features of the sample that lie farthest from all others. Without ``rare`` there is none of this:
+        few bad images among many good ones then hardly get prototypes of their own.
         """
-        from sklearn.cluster import MiniBatchKMeans
-
         random, share = torch.Generator().manual_seed(seed), max(1, MOST_PATCHES // images)
-        sample = torch.cat([self._sample(batch, share * len(batch), random, inside) for batch in train])
+        unusual = UNUSUAL if rare else 0.0
+        sample = torch.cat([self._sample(batch, share * len(batch), random, inside, unusual) for batch in train])
         self.searched.copy_(_strongest(sample, self.searched.shape[1]))
         count = min(len(self.centres), len(sample))
-        kmeans = MiniBatchKMeans(
-            count, init="random", n_init=1, batch_size=_BATCH, max_iter=ROUNDS, random_state=seed, compute_labels=False
-        )
-        found = torch.from_numpy(kmeans.fit(sample.numpy()).cluster_centers_)
+        means = count - (count // FARTHEST if rare else 0)
         far = _FAR * self.searched[:, -1]
         self.centres.copy_(far.expand_as(self.centres))
-        self.centres[:count] = found
+        self.centres[:means] = _k_means(sample, means, seed)
+        chosen, without = self._farthest(sample, count - means)
+        self.centres[means:count] = sample[chosen]
         nearest = [self._nearest_rows(rows) for rows in torch.split(sample, _BATCH)]
         counts, totals = self._by_prototype(*(torch.cat(each) for each in zip(*nearest, strict=True)))
         self.centres[counts == 0] = far  # of two that are alike only one may ever be the nearest
         mean = totals.sum() / counts.sum()
+        # As if no feature had had a part in its prototype: n of them lie nearer to their mean, one lies on itself.
+        totals[:means] *= counts[:means] / (counts[:means] - 1).clamp(min=1)
+        counts[:means] *= counts[:means] > 1
+        totals[means:count] += without * (counts[means:count] > 0)
         usual = (totals + PRIOR_OF_TRAINING * mean) / (counts + PRIOR_OF_TRAINING)
         self.usual_of_training.copy_(usual / mean if mean else torch.ones_like(usual))
+
+    def _farthest(self, rows: Tensor, count: int) -> tuple[list[int], Tensor]:
+        """Rows that lie farthest from all prototypes and from those named before, and how far (PatchCore, algorithm 1).
+
+        Their places, and their squared distances (count,) in the directions in which the nearest is looked for.
+        """
+        rows, centres = rows @ self.searched, self.centres @ self.searched
+        parts, squares = torch.split(rows, _BATCH), rows.square().sum(dim=1)
+        nearest = torch.cat([torch.cdist(part, centres).amin(dim=1).square() for part in parts])
+        places, distances = [], []
+        for _ in range(count):
+            place = int(nearest.argmax())
+            places.append(place)
+            distances.append(float(nearest[place]))
+            torch.minimum(nearest, (squares - 2 * (rows @ rows[place]) + squares[place]).clamp(min=0), out=nearest)
+        return places, torch.tensor(distances)
 
     def learn_usual(self, held_out: Iterable[Tensor], inside: Tensor | None = None) -> None:
         """Set what is usual for each prototype by batches of held-out features (n, d, h, w), where ``inside`` holds."""
@@ -85,9 +117,9 @@ class Prototypes(nn.Module):
                 distance, index = distance[:, inside], index[:, inside]
             counts, totals = self._by_prototype(distance, index)
             count, total = count + counts, total + totals
-        expected = self.usual_of_training * total.sum() / count.sum()
+        expected = self.usual_of_training * total.sum() / (count @ self.usual_of_training)
         usual = (total + PRIOR * expected) / (count + PRIOR)
-        self.usual.copy_(usual + torch.finfo(torch.float32).tiny)
+        self.usual.copy_(usual + _TINY)
 
     def _by_prototype(self, distance: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """How many features belong to each prototype, and their distances added up: (count,) both."""
@@ -112,10 +144,30 @@ class Prototypes(nn.Module):
         around = F.avg_pool2d(features, 3, stride=1, padding=1, count_include_pad=False)
         return around * self.scale[None, :, None, None]
 
-    def _sample(self, batch: Tensor, count: int, random: torch.Generator, inside: Tensor | None) -> Tensor:
+    def _sample(
+        self, batch: Tensor, count: int, random: torch.Generator, inside: Tensor | None, unusual: float
+    ) -> Tensor:
         points = self._points(batch).movedim(1, -1)
         rows = (points if inside is None else points[:, inside]).flatten(0, -2)
-        return rows[torch.randperm(len(rows), generator=random)[:count]]
+        fourth = (rows - rows.mean(dim=0)).square().sum(dim=1).square()
+        chances = unusual * fourth / fourth.sum().clamp(min=_TINY) + (1 - unusual) / len(rows)
+        return rows[torch.multinomial(chances, min(count, len(rows)), generator=random)]
+
+
+def _k_means(rows: Tensor, count: int, seed: int) -> Tensor:
+    from sklearn.cluster import MiniBatchKMeans
+
+    kmeans = MiniBatchKMeans(
+        count,
+        init="random",
+        n_init=1,
+        batch_size=_BATCH,
+        max_iter=ROUNDS,
+        random_state=seed,
+        compute_labels=False,
+        reassignment_ratio=0,  # prototypes of what is rare are wanted
+    )
+    return torch.from_numpy(kmeans.fit(rows.numpy()).cluster_centers_)
 
 
 def _strongest(rows: Tensor, count: int) -> Tensor:
