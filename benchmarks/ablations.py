@@ -17,6 +17,7 @@ from cobnut.evaluation.evaluate import evaluate
 from cobnut.recipe import read_recipe
 from cobnut.runtime.inspect import Inspector
 from cobnut.training.train import train
+from environments import code_digest
 
 VARIANTS = {
     "as it is": (),
@@ -33,7 +34,7 @@ VARIANTS = {
     "without stride 4": ("network.taps=[8, 16]",),
     "without stride 16": ("network.taps=[4, 8]",),
     "512 prototypes": ("network.prototypes=512",),
-    "half the image size": ("image.follow=false", "image.size={half}"),
+    "half the image size": ("image.size={half}",),
 }
 
 
@@ -45,19 +46,21 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a file of JSON lines to keep figures in, and to go on from")
     options = parser.parse_args()
     is_begun = options.keep is not None and options.keep.is_file()
+    code = code_digest()
     kept = [json.loads(line) for line in options.keep.read_text().splitlines()] if is_begun else []
-    if any(row["seed"] != options.seed for row in kept):
-        raise SystemExit(f"{options.keep}: holds figures of another seed; name another file")
+    if any((row["seed"], row.get("code")) != (options.seed, code) for row in kept):
+        raise SystemExit(f"{options.keep}: holds figures of another seed or other code; name another file")
     rows = {(row["data"], row["variant"]): row for row in kept}
     for variant in VARIANTS:
         for data in options.data:
             if (data.name, variant) not in rows:
-                whole = rows.get((data.name, "as it is"), {}).get("size", 0)
-                settings = [each.format(half=whole // 2) for each in VARIANTS[variant]]
+                half = rows[data.name, "as it is"]["size"] // 2 if variant != "as it is" else 0
+                settings = [each.format(half=half) for each in VARIANTS[variant]]
                 rows[data.name, variant] = {
                     "data": data.name,
                     "variant": variant,
                     "seed": options.seed,
+                    "code": code,
                     **measure(data, settings, options.seed),
                 }
                 print(json.dumps(rows[data.name, variant]), file=sys.stderr, flush=True)
@@ -75,17 +78,18 @@ def measure(data: Path, settings: list[str], seed: int) -> dict[str, float | Non
         figures = evaluate(Inspector(bundle), samples, "").figures
     return {
         "image_auroc": figures["image_auroc"],
-        "pro": figures["pro"],
+        "pro": figures.get("pro"),
         "seconds": manifest.seconds,
         "size": manifest.recipe.image.size,
     }
 
 
-def print_table(rows: dict[tuple[str, str], dict[str, float]], names: list[str]) -> None:
+def print_table(rows: dict[tuple[str, str], dict[str, float | None]], names: list[str]) -> None:
     """Image AUROC / PRO, a row each variant, a column each data set."""
     print("| | " + " | ".join(names) + " |\n|---|" + "---:|" * len(names))
     for variant in VARIANTS:
-        cells = [f"{rows[name, variant]['image_auroc']:.3f} / {rows[name, variant]['pro']:.3f}" for name in names]
+        shown = ([rows[name, variant][figure] for figure in ("image_auroc", "pro")] for name in names)
+        cells = [" / ".join("—" if value is None else f"{value:.3f}" for value in pair) for pair in shown]
         print(f"| {variant} | {' | '.join(cells)} |")
 
 

@@ -10,6 +10,7 @@ out; those of the recipe go from file to verdict. Figures are means over the see
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -97,6 +98,7 @@ def measure(
 ) -> Iterator[tuple[str, dict[str, float | None]]]:
     """The figures of the recipe, and where they are wanted of both references, by name."""
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["COBNUT_CACHE"] = f"{folder}/cache"  # no features that an earlier training kept
         bundle, started = Path(folder) / "bundle", time.perf_counter()
         manifest = train(samples, read_recipe("feature", settings, seed), bundle, loggers=())
         seconds = time.perf_counter() - started

@@ -15,7 +15,13 @@ import tempfile
 import time
 from pathlib import Path
 
-STAGES = ("reading", "encoder", "network", "prototypes and usual errors", "export and calibration")
+STAGES = (
+    "reading",
+    "synthetic defects and encoder",
+    "network",
+    "prototypes and usual errors",
+    "export and calibration",
+)
 
 
 def main() -> None:
