@@ -5,7 +5,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from cobnut.models.prototypes import SEARCHED, Prototypes
+from cobnut.models.prototypes import SEARCHED, Prototypes, _usual
 
 
 def flat(value: tuple[float, float], spread: float = 0.0) -> Tensor:
@@ -24,7 +24,7 @@ def noisy(value: tuple[float, float], spread: float) -> Tensor:
 @pytest.fixture
 def of_two_spreads(monkeypatch: pytest.MonkeyPatch) -> Prototypes:
     """A prototype for features about (0, 0), and one for those about (10, 0), which spread ten times as far."""
-    monkeypatch.setattr("cobnut.models.prototypes._k_means", lambda *_: torch.tensor([[0.0, 0], [10, 0]]))
+    monkeypatch.setattr("cobnut.models.prototypes._k_means", lambda *_, **__: torch.tensor([[0.0, 0], [10, 0]]))
     prototypes = Prototypes(2, 2)
     prototypes.learn([torch.cat([noisy((0, 0), 0.1), noisy((10, 0), 1.0)])], 80, seed=0)
     return prototypes
@@ -108,7 +108,8 @@ def test_a_small_part_on_a_plain_ground_gets_many_prototypes(monkeypatch: pytest
     prototypes = Prototypes(20, 2)
     prototypes.learn([features], len(features), seed=0)
     assert (used(prototypes).norm(dim=1) > 1).float().mean() > 0.35
-    prototypes.learn([features], len(features), seed=0, rare=False)
+    monkeypatch.setattr("cobnut.models.prototypes.UNUSUAL", 0.0)
+    prototypes.learn([features], len(features), seed=0)
     assert (used(prototypes).norm(dim=1) > 1).float().mean() < 0.2
 
 
@@ -119,8 +120,6 @@ def test_the_rarest_features_have_a_prototype_whatever_k_means_was_begun_from(se
     prototypes = Prototypes(16, 2)
     prototypes.learn([features], len(features), seed)
     assert prototypes(features)[0][0, 0, 0] < 1
-    prototypes.learn([features], len(features), seed, rare=False)  # where it may be a bad image among good ones
-    assert prototypes(features)[0][0, 0, 0] > 10
 
 
 def test_the_same_seed_gives_the_same_prototypes() -> None:
@@ -134,7 +133,7 @@ def test_the_same_seed_gives_the_same_prototypes() -> None:
 def test_a_prototype_that_one_feature_made_has_as_usual_how_far_that_lay_from_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("cobnut.models.prototypes._k_means", lambda *_: torch.zeros(7, 2))
+    monkeypatch.setattr("cobnut.models.prototypes._k_means", lambda *_, **__: torch.zeros(7, 2))
     monkeypatch.setattr("cobnut.models.prototypes.PRIOR_OF_TRAINING", 0.0)
     features = torch.randn(40, 2, 1, 1, generator=torch.Generator().manual_seed(0))
     features[0] = torch.tensor([30.0, 40.0])[:, None, None]
@@ -144,6 +143,14 @@ def test_a_prototype_that_one_feature_made_has_as_usual_how_far_that_lay_from_th
     assert prototypes.usual_of_training[7] * mean == pytest.approx(30**2 + 40**2, rel=1e-4)
     others = features[1:].square().sum(dim=1).mean() * 39 / 38  # they lie nearer to their mean than to another's
     assert prototypes.usual_of_training[0] * mean == pytest.approx(float(others), rel=1e-4)
+
+
+def test_a_mean_of_one_feature_tells_nothing_of_what_is_usual() -> None:
+    usual = _usual(torch.tensor([1.0, 10, 0, 1]), torch.tensor([0.0, 24, 0, 0]), means=3, without=torch.tensor([7.0]))
+    mean = 24 / 12
+    assert usual[0] == usual[2] == 1  # as that of a mean of none: nothing is known but the mean of all
+    assert usual[1] * mean == pytest.approx((24 * 10 / 9 + 3 * mean) / 13)
+    assert usual[3] * mean == pytest.approx((7 + 3 * mean) / 4)
 
 
 def test_the_last_prototypes_are_those_farthest_from_all_others() -> None:

@@ -173,11 +173,11 @@ class FeatureNetwork(HalfFrozen):
             found["combined"] = (errors * self.weights).sum(dim=-1)
         return torch.stack([found[kind] for kind in kinds], dim=1)
 
-    def learn_good(self, train: NDArray[np.floating[Any]], seed: int, rare: bool = True) -> None:
-        """Learn prototypes (with ``rare`` ones, or without) and positions from training features (n, d, h, w)."""
+    def learn_good(self, train: NDArray[np.floating[Any]], seed: int) -> None:
+        """Learn prototypes and positions from the training images' features (n, d, h, w)."""
         with torch.inference_mode():
             self.prototypes.scale.copy_(self.frozen.spread)
-            self.prototypes.learn(in_batches(train), len(train), seed, self.inside, rare)
+            self.prototypes.learn(in_batches(train), len(train), seed, self.inside)
             self.positions.learn(in_batches(train), self.frozen.spread, seed)
 
     def learn_usual(self, held_out: NDArray[np.floating[Any]], spoilt: NDArray[np.floating[Any]]) -> None:
@@ -195,9 +195,8 @@ class FeatureNetwork(HalfFrozen):
             for (told, _), looked_at in (halves, halves[::-1]):
                 self._learn_usual(told)
                 highest = self._highest(looked_at[0])
-                level = highest.mean(dim=0).clamp(
-                    min=torch.finfo(highest.dtype).tiny
-                )  # which differs between halves that few images told
+                # A half that few images told has a level of its own.
+                level = highest.mean(dim=0)
                 good.append(highest / level)
                 defective += [self._highest(each) / level for each in looked_at[1]]
                 levels.append(level)

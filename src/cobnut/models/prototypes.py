@@ -58,39 +58,29 @@ class Prototypes(nn.Module):
         distance, index = self._nearest(features)
         return distance, self.usual[index]
 
-    def learn(
-        self, train: Iterable[Tensor], images: int, seed: int, inside: Tensor | None = None, rare: bool = True
-    ) -> None:
+    def learn(self, train: Iterable[Tensor], images: int, seed: int, inside: Tensor | None = None) -> None:
         """Set the prototypes by k-means on a sample of batches of features (n, d, h, w), of so many images in all.
 
         The sample comes from where ``inside`` (h, w) holds. Where not all features fit into it, most of it is drawn by
         the fourth power of their distance to the mean: a small part on a plain ground would else have a handful of
         prototypes, and defects would lie hardly farther from them than good surfaces do. (Bachem et al. 2018, «Scalable
         k-means clustering via lightweight coresets», draw half of it, by the square, and weigh what they draw.) Some
-        prototypes are features of the sample that lie farthest from all others. Without ``rare`` there is none of this:
-        few bad images among many good ones then hardly get prototypes of their own.
+        prototypes are features of the sample that lie farthest from all others.
         """
         random, share = torch.Generator().manual_seed(seed), max(1, MOST_PATCHES // images)
-        unusual = UNUSUAL if rare else 0.0
-        sample = torch.cat([self._sample(batch, share * len(batch), random, inside, unusual) for batch in train])
+        sample = torch.cat([self._sample(batch, share * len(batch), random, inside) for batch in train])
         self.searched.copy_(_strongest(sample, self.searched.shape[1]))
         count = min(len(self.centres), len(sample))
-        means = count - (count // FARTHEST if rare else 0)
+        means = count - count // FARTHEST
         far = _FAR * self.searched[:, -1]
         self.centres.copy_(far.expand_as(self.centres))
         self.centres[:means] = _k_means(sample, means, seed)
-        chosen, without = self._farthest(sample, count - means)
-        self.centres[means:count] = sample[chosen]
+        places, without = self._farthest(sample, count - means)
+        self.centres[means:count] = sample[places]
         nearest = [self._nearest_rows(rows) for rows in torch.split(sample, _BATCH)]
         counts, totals = self._by_prototype(*(torch.cat(each) for each in zip(*nearest, strict=True)))
         self.centres[counts == 0] = far  # of two that are alike only one may ever be the nearest
-        mean = totals.sum() / counts.sum()
-        # As if no feature had had a part in its prototype: n of them lie nearer to their mean, one lies on itself.
-        totals[:means] *= counts[:means] / (counts[:means] - 1).clamp(min=1)
-        counts[:means] *= counts[:means] > 1
-        totals[means:count] += without * (counts[means:count] > 0)
-        usual = (totals + PRIOR_OF_TRAINING * mean) / (counts + PRIOR_OF_TRAINING)
-        self.usual_of_training.copy_(usual / mean if mean else torch.ones_like(usual))
+        self.usual_of_training.copy_(_usual(counts, totals, means, without))
 
     def _farthest(self, rows: Tensor, count: int) -> tuple[list[int], Tensor]:
         """Rows that lie farthest from all prototypes and from those named before, and how far (PatchCore, algorithm 1).
@@ -144,17 +134,33 @@ class Prototypes(nn.Module):
         around = F.avg_pool2d(features, 3, stride=1, padding=1, count_include_pad=False)
         return around * self.scale[None, :, None, None]
 
-    def _sample(
-        self, batch: Tensor, count: int, random: torch.Generator, inside: Tensor | None, unusual: float
-    ) -> Tensor:
+    def _sample(self, batch: Tensor, count: int, random: torch.Generator, inside: Tensor | None) -> Tensor:
         points = self._points(batch).movedim(1, -1)
         rows = (points if inside is None else points[:, inside]).flatten(0, -2)
         fourth = (rows - rows.mean(dim=0)).square().sum(dim=1).square()
-        chances = unusual * fourth / fourth.sum().clamp(min=_TINY) + (1 - unusual) / len(rows)
+        chances = UNUSUAL * fourth / fourth.sum().clamp(min=_TINY) + (1 - UNUSUAL) / len(rows)
         return rows[torch.multinomial(chances, min(count, len(rows)), generator=random)]
 
 
+def _usual(counts: Tensor, totals: Tensor, means: int, without: Tensor) -> Tensor:
+    """Mean distances by prototype, as if no feature had had a part in its own, in multiples of the mean of all.
+
+    ``counts`` features (prototypes,) have distances that add up to ``totals``. The first ``means`` of them are means:
+    squared distances of n features to their own mean are too short by the factor (n − 1) / n. Each of the others is a
+    feature itself, which would lie so far from all prototypes but its own: ``without``.
+    """
+    mean = totals.sum() / counts.sum()
+    if not mean:
+        return torch.ones_like(totals)
+    counts, totals, alone = counts.clone(), totals.clone(), slice(means, means + len(without))
+    totals[:means] *= counts[:means] / (counts[:means] - 1).clamp(min=1)
+    counts[:means] *= counts[:means] > 1
+    totals[alone] += without * (counts[alone] > 0)
+    return (totals + PRIOR_OF_TRAINING * mean) / (counts + PRIOR_OF_TRAINING) / mean
+
+
 def _k_means(rows: Tensor, count: int, seed: int) -> Tensor:
+    """So many centres of rows (n, d): (count, d)."""
     from sklearn.cluster import MiniBatchKMeans
 
     kmeans = MiniBatchKMeans(
@@ -165,7 +171,7 @@ def _k_means(rows: Tensor, count: int, seed: int) -> Tensor:
         max_iter=ROUNDS,
         random_state=seed,
         compute_labels=False,
-        reassignment_ratio=0,  # prototypes of what is rare are wanted
+        reassignment_ratio=0,  # small centres stay: they stand for what is rare
     )
     return torch.from_numpy(kmeans.fit(rows.numpy()).cluster_centers_)
 

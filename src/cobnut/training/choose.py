@@ -30,7 +30,7 @@ FEWEST_SYNTHETIC = 200
 # Validation images that are spoilt to learn what each error counts for, and how many come of them at least.
 MOST_SPOILT, FEWEST_SPOILT = 25, 100
 # Halves of halves of the validation images tell apart what is usual, what errors count for, and which error is best.
-PARTS = 4
+QUARTERS = 4
 # From here on count seeds that no other synthetic defects are drawn by.
 WEIGHING_SEEDS = 1000
 # So many training images tell what is usual at each place.
@@ -161,7 +161,7 @@ def spoil_each(recipe: Recipe, validation: NDArray[np.uint8], region: Region | N
     spoilt = np.empty((len(images), rounds, len(KINDS), *images.shape[1:]), np.uint8)
     for number in range(rounds):
         seed = recipe.seed + (WEIGHING_SEEDS + number << 32)
-        drawn = corrupt(images, seed, recipe.score.synthetic, region, apart=PARTS)[0]
+        drawn = corrupt(images, seed, recipe.score.synthetic, region, apart=QUARTERS)[0]
         spoilt[:, number] = paint(drawn, region).reshape(spoilt[:, number].shape)
     return spoilt.reshape(len(images), -1, *images.shape[1:])
 

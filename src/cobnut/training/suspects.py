@@ -88,7 +88,7 @@ def _scores(
     """The highest distance to a prototype in each image, by prototypes that it had no part in."""
     scores = np.zeros(len(features))
     for fold in range(FOLDS):
-        network.learn_good(features[is_good & (folds != fold)], seed=0, rare=False)
+        network.learn_good(features[is_good & (folds != fold)], seed=0)
         judged = ~is_good | (folds == fold)
         with torch.inference_mode():
             maps = torch.cat([network.errors(batch, ("prototype",)) for batch in in_batches(features[judged])])
