@@ -8,6 +8,7 @@ decided nothing here; what they decided before, docs/ablations.md says.
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -73,6 +74,7 @@ def measure(data: Path, settings: list[str], seed: int) -> dict[str, float | Non
     """Train with the settings and judge the test images."""
     samples = read_dataset(data)
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["COBNUT_CACHE"] = f"{folder}/cache"  # no features that an earlier training kept
         bundle = Path(folder) / "bundle"
         manifest = train(samples, read_recipe("feature", settings, seed), bundle, loggers=())
         figures = evaluate(Inspector(bundle), samples, "").figures
