@@ -22,7 +22,7 @@ FLOORS = (
     ("data",),
     ("recipe", "recipes", "options", "records", "pictures", "files", "machine", "errors"),
 )
-USES_TORCH = ("study", "training", "models", "losses", "data.dataset", "runtime.export")
+USES_TORCH = ("study", "training", "models", "losses", "data.dataset", "runtime.export", "runtime.folding")
 MODULES = sorted(
     path.relative_to(SOURCE).with_suffix("").as_posix().replace("/", ".")
     for path in SOURCE.rglob("*.py")

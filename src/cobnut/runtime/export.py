@@ -1,4 +1,4 @@
-"""From a trained detector to ``model.onnx``: the one file of the runtime that uses torch, and only when called."""
+"""From a trained detector to ``model.onnx``: it uses torch, and only when called."""
 
 import logging
 import warnings
@@ -41,12 +41,14 @@ def write_onnx(network: "nn.Module", example: NDArray[np.uint8], target: Path, o
     """Write a module that takes images, a batch uint8 (n, h, w, c) with n free, as ONNX."""
     import torch
 
+    from cobnut.runtime.folding import fold
+
     images = torch.from_numpy(np.repeat(example[:1], 2, axis=0))  # a batch of one would fix the batch size
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # the exporter warns of its own internals
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
-            network,
+            fold(network, images),
             (images,),
             target,
             input_names=["images"],
