@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from cobnut.data.dataset import Batch
 from cobnut.models.feature import FeatureAutoencoder
 from cobnut.recipe import read_recipe
-from cobnut.training.feature_rebuilding import FeatureRebuilding, draw_sides, paste_blocks
+from cobnut.training.feature_rebuilding import (
+    FeatureRebuilding,
+    draw_noise,
+    draw_sides,
+    paste_blocks,
+    squared_error,
+)
 from cobnut.training.rebuilding import Rebuilding
 
 
@@ -29,6 +35,45 @@ def test_what_is_pasted_comes_from_the_features_of_the_batch() -> None:
     spoilt, mask = paste_blocks(features, 4)
     assert mask.any()
     assert set(spoilt.unique().tolist()) <= {0.0, 1.0, 2.0, 3.0}
+
+
+def test_the_squared_error_and_its_gradient_are_those_of_square_and_mean() -> None:
+    torch.manual_seed(0)
+    wanted, places = torch.randn(2, 5, 4, 6), torch.rand(2, 1, 4, 6)
+    rebuilt = torch.randn(2, 5, 4, 6)
+    rebuilt[0, :, 0, 0] = wanted[0, :, 0, 0]  # where nothing is left, nothing is to be learned
+    ours, theirs = rebuilt.clone().requires_grad_(), rebuilt.clone().requires_grad_()
+    error, expected = squared_error(ours, wanted), (theirs - wanted).square().mean(dim=1, keepdim=True)
+    torch.testing.assert_close(error, expected)
+    (error * places).sum().backward()
+    (expected * places).sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_the_noise_of_an_image_is_normal_and_not_that_of_another() -> None:
+    torch.manual_seed(0)
+    noise = draw_noise(torch.empty(3, 32, 24, 40))
+    assert noise.shape == (3, 32, 24, 40)
+    for image in noise:
+        assert abs(float(image.mean())) < 0.03
+        assert float(image.std()) == pytest.approx(1, abs=0.03)
+        assert float(image.abs().max()) > 3
+    correlations = torch.corrcoef(noise.flatten(1)) - torch.eye(3)
+    assert float(correlations.abs().max()) < 0.03
+
+
+def test_the_channels_of_features_lie_last_all_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FeatureRebuilding, "log_dict", lambda *_, **__: None)
+    recipe = read_recipe("feature")
+    module = FeatureRebuilding(FeatureAutoencoder(6, 8, 2), recipe, recipe.training)
+    seen: list[torch.Tensor] = []
+    module.network.register_forward_hook(lambda _, inputs, output: seen.extend((*inputs, output)))
+    features = torch.randn(2, 9, 8, 8).contiguous(memory_format=torch.channels_last)
+    module._log_losses(
+        "train", Batch(features, torch.zeros(2, 8, 8, 3, dtype=torch.uint8), torch.zeros(2, 8, 8, dtype=torch.bool))
+    )
+    assert len(seen) == 2
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in seen)
 
 
 def test_each_direction_is_mirrored_every_other_time() -> None:

@@ -55,6 +55,14 @@ def test_a_second_look_costs_nothing() -> None:
     assert engine.seen == len(IMAGES)
 
 
+def test_their_channels_lie_last_in_memory_and_in_every_batch() -> None:
+    kept = kept_features(Engine(Encoder()), IMAGES, np.float16)
+    for part in (kept[2:7], kept[np.array([5, 1, 9])], kept[:8].reshape(4, 2, *kept.shape[1:])[1]):
+        tensor = torch.from_numpy(part.astype(np.float32))
+        assert tensor.is_contiguous(memory_format=torch.channels_last)
+    assert not kept.flags.writeable  # it is still the map of the file, not a copy
+
+
 def test_half_the_digits_take_half_the_space() -> None:
     half = kept_features(Engine(Encoder()), IMAGES, np.float16)
     assert half.dtype == np.float16

@@ -15,7 +15,7 @@ from cobnut.models.encoders import build_encoder
 from cobnut.models.positions import Positions
 from cobnut.models.prototypes import Prototypes
 from cobnut.models.transfer import HalfFrozen
-from cobnut.models.whitening import Whitening
+from cobnut.models.whitening import Moments, Whitening
 from cobnut.options import FeatureOptions, ImageOptions, ScoreOptions
 
 FEATURE_ERRORS = FeatureOptions.errors
@@ -68,9 +68,14 @@ class FeatureSpace(nn.Module):
 
     def learn(self, images: Sequence[Tensor]) -> None:
         """Learn the whitening from batches of good images in [0, 1]."""
+        whitenings = [cast("Whitening", each) for each in self.whitenings]
+        moments = [Moments(each.mean.shape[1]) for each in whitenings]
         with torch.inference_mode():
-            for number, whitening in enumerate(self.whitenings):
-                cast("Whitening", whitening).learn(self.stages(batch)[number] for batch in images)
+            for batch in images:
+                for sums, maps in zip(moments, self.stages(batch), strict=True):
+                    sums.add(maps)
+            for whitening, sums in zip(whitenings, moments, strict=True):
+                whitening.follow(sums)
 
     @property
     def spread(self) -> Tensor:

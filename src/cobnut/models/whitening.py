@@ -9,6 +9,21 @@ from torch import Tensor, nn
 FLOOR = 0.01
 
 
+class Moments:
+    """Sums over features that come bit by bit: their number, their sum (k,) and that of their products (k, k)."""
+
+    def __init__(self, channels: int) -> None:
+        self.count, self.total = 0, torch.zeros(channels, dtype=torch.float64)
+        self.products = torch.zeros(channels, channels, dtype=torch.float64)
+
+    def add(self, features: Tensor) -> None:
+        """Count features (n, k, h, w) or (n, k, places) in; the sums are kept in double precision."""
+        rows = features.detach().movedim(1, -1).flatten(0, -2)
+        self.count += len(rows)
+        self.total += rows.sum(dim=0, dtype=torch.float64)
+        self.products += (rows.T @ rows).double()
+
+
 class Whitening(nn.Module):
     """Features (n, k, h, w) in; their ``components`` strongest principal components, whitened, (n, components, h, w).
 
@@ -32,20 +47,19 @@ class Whitening(nn.Module):
         return nn.functional.conv2d(features - self.mean, self.matrix)
 
     def learn(self, batches: Iterable[Tensor]) -> None:
-        """Learn mean and directions from batches (n, k, h, w), in one pass, added up in double precision."""
-        channels = self.mean.shape[1]
-        count, total = 0, torch.zeros(channels, dtype=torch.float64)
-        products = torch.zeros(channels, channels, dtype=torch.float64)
+        """Learn mean and directions from batches (n, k, h, w), in one pass."""
+        moments = Moments(self.mean.shape[1])
         for batch in batches:
-            rows = batch.detach().movedim(1, -1).reshape(-1, channels)
-            count += len(rows)
-            total += rows.sum(dim=0, dtype=torch.float64)
-            products += (rows.T @ rows).double()
-        mean = total / count
-        covariance = products / count - torch.outer(mean, mean)
+            moments.add(batch)
+        self.follow(moments)
+
+    def follow(self, moments: Moments) -> None:
+        """Take mean and directions from sums over all features."""
+        mean = moments.total / moments.count
+        covariance = moments.products / moments.count - torch.outer(mean, mean)
         deviation = covariance.diagonal().clamp(min=0).sqrt() + 1e-4
         variances, directions = torch.linalg.eigh(covariance / torch.outer(deviation, deviation))
-        strongest = torch.arange(channels).flip(0)[: len(self.spread)]
+        strongest = torch.arange(len(mean)).flip(0)[: len(self.spread)]
         spread = (variances[strongest].clamp(min=0) + FLOOR).sqrt()
         matrix = directions[:, strongest].T / deviation / spread[:, None]
         self.mean.copy_(mean[None, :, None, None])

@@ -34,23 +34,24 @@ def kept_features(
 ) -> Features:
     """Features (n, k, h, w) of images uint8 (n, h, w, c), memory-mapped; kept under a key of weights and pixels.
 
-    ``engine`` runs the frozen encoder that makes them.
+    ``engine`` runs the frozen encoder that makes them. In the file channels come last, as training wants them.
     """
 
     def chunks() -> Iterator[Features]:
         for batch in in_chunks(images):
-            chunk = engine(np.array(batch))
+            chunk = torch.from_numpy(engine(np.array(batch))).movedim(1, -1).contiguous().numpy()
             yield chunk.astype(dtype, copy=False)
             on_progress(len(chunk))
 
     encoder = engine.network
     with torch.inference_mode():
         shape = encoder(to_unit(torch.from_numpy(np.array(images[:1])))).shape[1:]
-    return kept_array(_key(encoder, images), (len(images), *shape), np.dtype(dtype), chunks())
+    kept = kept_array(_key(encoder, images), (len(images), *shape[1:], shape[0]), np.dtype(dtype), chunks())
+    return np.moveaxis(kept, -1, 1)
 
 
 def _key(encoder: nn.Module, images: NDArray[np.uint8]) -> str:
-    digest = hashlib.sha256(repr(encoder).encode())
+    digest = hashlib.sha256(f"channels last {encoder!r}".encode())
     for name, value in encoder.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
