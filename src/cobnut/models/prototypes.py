@@ -21,6 +21,8 @@ PRIOR = 100.0
 # Training features that the mean of all counts for in the same place.
 PRIOR_OF_TRAINING = 3.0
 _BATCH = 8192
+# Rows whose distances to all prototypes are looked through at once, still in the processor's cache.
+_BLOCK = 2048
 # How far away a prototype lies that stands for nothing: nearest to no feature.
 _FAR = 1e4
 _TINY = torch.finfo(torch.float32).tiny
@@ -77,8 +79,7 @@ class Prototypes(nn.Module):
         self.centres[:means] = _k_means(sample, means, seed)
         places, without = self._farthest(sample, count - means)
         self.centres[means:count] = sample[places]
-        nearest = [self._nearest_rows(rows) for rows in torch.split(sample, _BATCH)]
-        counts, totals = self._by_prototype(*(torch.cat(each) for each in zip(*nearest, strict=True)))
+        counts, totals = self._by_prototype(*self._nearest_rows(sample))
         self.centres[counts == 0] = far  # of two that are alike only one may ever be the nearest
         self.usual_of_training.copy_(_usual(counts, totals, means, without))
 
@@ -127,7 +128,11 @@ class Prototypes(nn.Module):
     def _nearest_rows(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         # |p − c|² = |p|² − 2pc + |c|², whose first term is the same for every prototype
         centres = self.centres @ self.searched
-        index = (rows @ self.searched @ (-2 * centres.T) + centres.square().sum(dim=1)).argmin(dim=1)
+        squares, turned = centres.square().sum(dim=1), centres.T
+        blocks = [rows] if torch.compiler.is_exporting() else torch.split(rows, _BLOCK)
+        index = torch.cat(
+            [torch.addmm(squares, each @ self.searched, turned, alpha=-2).argmin(dim=1) for each in blocks]
+        )
         return (rows - self.centres[index]).square().sum(dim=1), index
 
     def _points(self, features: Tensor) -> Tensor:
