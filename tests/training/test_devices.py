@@ -86,6 +86,17 @@ def test_kept_arrays_are_handed_on_by_their_names_and_parts_of_them_as_they_are(
     assert np.array_equal(pickle.loads(part), made[3:5])
 
 
+def test_features_are_handed_on_by_their_name_with_their_channels_where_they_were() -> None:
+    made = np.random.default_rng(0).random((20, 8, 8, 30)).astype(np.float16)
+    features = np.moveaxis(kept_array("features", made.shape, made.dtype, iter([made])), -1, 1)
+    handed = pickled(features)
+    assert len(handed) < 1000
+    there = pickle.loads(handed)
+    assert np.array_equal(there, features)
+    assert there.strides == features.strides
+    assert np.array_equal(pickle.loads(pickled(features[2:5])), features[2:5])
+
+
 def children() -> list[int]:
     tasks = Path("/proc/self/task").iterdir()
     return [int(child) for task in tasks for child in (task / "children").read_text().split()]

@@ -54,6 +54,7 @@ def test_the_noise_of_an_image_is_normal_and_not_that_of_another() -> None:
     torch.manual_seed(0)
     noise = draw_noise(torch.empty(3, 32, 24, 40))
     assert noise.shape == (3, 32, 24, 40)
+    assert noise.stride(1) == 1
     for image in noise:
         assert abs(float(image.mean())) < 0.03
         assert float(image.std()) == pytest.approx(1, abs=0.03)
@@ -68,7 +69,7 @@ def test_the_channels_of_features_lie_last_all_the_way(monkeypatch: pytest.Monke
     module = FeatureRebuilding(FeatureAutoencoder(6, 8, 2), recipe, recipe.training)
     seen: list[torch.Tensor] = []
     module.network.register_forward_hook(lambda _, inputs, output: seen.extend((*inputs, output)))
-    features = torch.randn(2, 9, 8, 8).contiguous(memory_format=torch.channels_last)
+    features = torch.randn(2, 9, 8, 8)
     module._log_losses(
         "train", Batch(features, torch.zeros(2, 8, 8, 3, dtype=torch.uint8), torch.zeros(2, 8, 8, dtype=torch.bool))
     )

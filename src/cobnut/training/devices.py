@@ -185,12 +185,19 @@ def pickled(content: object) -> bytes:
 
 
 class _Pickler(pickle.Pickler):
-    """Hands on a whole memory-mapped file by its name: images and features may be larger than the memory."""
+    """Hands on a whole memory-mapped file by its name: images and features may be larger than the memory.
+
+    Of features it also hands on the view that has the channels first.
+    """
 
     def reducer_override(self, value: Any) -> Any:
         """How ``value`` is made anew, where that is not the usual way."""
         if isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap) and value.filename is not None:
             return _open, (Path(value.filename), value.shape)
+        if isinstance(value, np.memmap) and isinstance(value.base, np.memmap):
+            moved = np.moveaxis(value.base, -1, 1)
+            if (moved.shape, moved.strides) == (value.shape, value.strides):
+                return np.moveaxis, (value.base, -1, 1)
         return NotImplemented
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from cobnut.data.dataset import Batch
 from cobnut.options import FeatureOptions
@@ -16,8 +17,7 @@ _SHIFT = 8191
 class FeatureRebuilding(Rebuilding):
     """One step of learning in the space of features; the pasted places count twice.
 
-    Features lie in memory with their channels last: some hundred megabytes a step are read and written for that little
-    network, and all in one order.
+    Features lie in memory with their channels last, as the network reads them: a step moves hundreds of megabytes.
     """
 
     def _log_losses(self, part: str, batch: Batch) -> Tensor:
@@ -54,6 +54,7 @@ class _SquaredError(torch.autograd.Function):
         return norm.square() / difference.shape[1]
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (difference,) = ctx.saved_tensors
         return difference * (gradients[0] * (2 / difference.shape[1])), None
