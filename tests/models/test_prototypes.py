@@ -122,6 +122,30 @@ def test_the_rarest_features_have_a_prototype_whatever_k_means_was_begun_from(se
     assert prototypes(features)[0][0, 0, 0] < 1
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_what_one_image_shows_at_few_places_has_a_prototype_though_no_sample_holds_it(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cobnut.models.prototypes.MOST_PATCHES", 160)
+    random = torch.Generator().manual_seed(0)
+    features = 0.1 * torch.randn(16, 2, 32, 32, generator=random)
+    features[:, :, 8:20, 8:20] += 12  # farther from the mean than the corner of one image is: that is what is drawn
+    features[5, :, :3, -3:] = torch.tensor([-5.0, 5.0])[:, None, None]
+    prototypes = Prototypes(64, 2)
+    prototypes.learn(features.split(4), len(features), seed)
+    assert prototypes(features[5:6])[0][0, 1, -2] < 1
+
+
+def test_the_rarest_features_are_those_farthest_from_the_prototypes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cobnut.models.prototypes.MOST_RARE", 9)
+    features = torch.randn(10, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    prototypes = Prototypes(2, 3)
+    rare = prototypes._rare(features.split(3), None)
+    rows = prototypes._points(features).movedim(1, -1).flatten(0, -2)
+    expected = rows[rows.square().sum(dim=1).argsort(descending=True)[:9]]  # all prototypes lie at 0
+    torch.testing.assert_close(rare, expected)
+
+
 def test_the_same_seed_gives_the_same_prototypes() -> None:
     features = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     twice = [Prototypes(16, 3), Prototypes(16, 3)]

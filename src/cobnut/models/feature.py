@@ -1,6 +1,6 @@
 """The default network: the features of a frozen encoder are rebuilt, by an autoencoder and by learned prototypes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cobnut.data.mapped import release
+from cobnut.models.batches import Batches
 from cobnut.models.detector import Detector
 from cobnut.models.encoders import build_encoder
 from cobnut.models.positions import Positions
@@ -25,8 +25,6 @@ _COMBINED = ("residual", "relative", "position")
 _PRIOR_IMAGES = 3
 # How little the regression that weighs the errors is held back; at 1 it hardly tells a good error from a better one.
 _FREEDOM = 1000.0
-# Images whose distances to all prototypes are in memory at once.
-_BATCH = 4
 
 
 class FeatureSpace(nn.Module):
@@ -182,8 +180,8 @@ class FeatureNetwork(HalfFrozen):
         """Learn prototypes and positions from the training images' features (n, d, h, w)."""
         with torch.inference_mode():
             self.prototypes.scale.copy_(self.frozen.spread)
-            self.prototypes.learn(in_batches(train), len(train), seed, self.inside)
-            self.positions.learn(in_batches(train), self.frozen.spread, seed)
+            self.prototypes.learn(Batches(train), len(train), seed, self.inside)
+            self.positions.learn(Batches(train), self.frozen.spread, seed)
 
     def learn_usual(self, held_out: NDArray[np.floating[Any]], spoilt: NDArray[np.floating[Any]]) -> None:
         """Learn from images that trained nothing which errors are usual, and what each error counts for.
@@ -210,13 +208,13 @@ class FeatureNetwork(HalfFrozen):
 
     def _highest(self, features: NDArray[np.floating[Any]]) -> Tensor:
         """The highest values of the errors that are combined, of features (n, d, h, w): (n, errors)."""
-        errors = torch.cat([self.errors(batch, _COMBINED) for batch in in_batches(features)])
+        errors = torch.cat([self.errors(batch, _COMBINED) for batch in Batches(features)])
         errors = errors if self.inside is None else errors * self.inside
         return F.avg_pool2d(errors, 3, 1).flatten(2).amax(dim=2)
 
     def _learn_usual(self, held_out: NDArray[np.floating[Any]]) -> None:
-        self.residuals.learn(self._learned_from(self._left_over(features)) for features in in_batches(held_out))
-        self.prototypes.learn_usual(in_batches(held_out), self.inside)
+        self.residuals.learn(self._learned_from(self._left_over(features)) for features in Batches(held_out))
+        self.prototypes.learn_usual(Batches(held_out), self.inside)
 
     def _learned_from(self, maps: Tensor) -> Tensor:
         """Maps (n, d, h, w) without the places that nothing is learned from: (n, d, places) where there are any."""
@@ -280,13 +278,6 @@ def build_feature(options: FeatureOptions, image: ImageOptions) -> FeatureNetwor
     """The network with fresh weights; its space is yet to be learned from good images."""
     height, width = image.shape
     return FeatureNetwork(FeatureSpace(options), options, (height // options.stride, width // options.stride))
-
-
-def in_batches(features: NDArray[np.floating[Any]]) -> Iterator[Tensor]:
-    """Kept features as tensors, few at a time; they leave the memory again."""
-    for start in range(0, len(features), _BATCH):
-        yield torch.from_numpy(features[start : start + _BATCH].astype(np.float32))
-        release(features)
 
 
 def _to_grid(features: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -14,6 +14,8 @@ ROUNDS = 8
 UNUSUAL = 0.9
 # One of so many prototypes is a feature that lies farthest from all others: k-means has none for the rarest.
 FARTHEST = 8
+# Features that lie farthest from the means, among which those are looked for.
+MOST_RARE = 8192
 # Directions in which the nearest prototype is looked for: with all of them it took as long as the encoder.
 SEARCHED = 64
 # Held-out features that the training ones count for where they tell what is usual for a prototype.
@@ -61,13 +63,16 @@ class Prototypes(nn.Module):
         return distance, self.usual[index]
 
     def learn(self, train: Iterable[Tensor], images: int, seed: int, inside: Tensor | None = None) -> None:
-        """Set the prototypes by k-means on a sample of batches of features (n, d, h, w), of so many images in all.
+        """Set the prototypes by batches of features (n, d, h, w), of so many images in all, that can be seen twice.
+
+        Most prototypes are the centres of k-means on a sample.
 
         The sample comes from where ``inside`` (h, w) holds. Where not all features fit into it, most of it is drawn by
         the fourth power of their distance to the mean: a small part on a plain ground would else have a handful of
         prototypes, and defects would lie hardly farther from them than good surfaces do. (Bachem et al. 2018, «Scalable
-        k-means clustering via lightweight coresets», draw half of it, by the square, and weigh what they draw.) Some
-        prototypes are features of the sample that lie farthest from all others.
+        k-means clustering via lightweight coresets», draw half of it, by the square, and weigh what they draw.) The
+        others are those of all features that lie farthest from all prototypes: what few images show at few places is in
+        no sample.
         """
         random, share = torch.Generator().manual_seed(seed), max(1, MOST_PATCHES // images)
         sample = torch.cat([self._sample(batch, share * len(batch), random, inside) for batch in train])
@@ -77,11 +82,25 @@ class Prototypes(nn.Module):
         far = _FAR * self.searched[:, -1]
         self.centres.copy_(far.expand_as(self.centres))
         self.centres[:means] = _k_means(sample, means, seed)
-        places, without = self._farthest(sample, count - means)
-        self.centres[means:count] = sample[places]
-        counts, totals = self._by_prototype(*self._nearest_rows(sample))
+        rare = self._rare(train, inside)
+        places, without = self._farthest(rare, count - means)
+        self.centres[means:count] = rare[places]
+        distance, index = self._nearest_rows(sample)
+        others = (index < means) | (distance > 0)  # features that are prototypes count once, in the sample or not
+        of_others, of_them = (distance[others], index[others]), self._nearest_rows(rare[places])
+        counts, totals = self._by_prototype(*map(torch.cat, zip(of_others, of_them, strict=True)))
         self.centres[counts == 0] = far  # of two that are alike only one may ever be the nearest
         self.usual_of_training.copy_(_usual(counts, totals, means, without))
+
+    def _rare(self, train: Iterable[Tensor], inside: Tensor | None) -> Tensor:
+        """The features of batches (n, d, h, w) that lie farthest from the prototypes: (features, d)."""
+        rows, distances = self.centres[:0], self.usual[:0]
+        for batch in train:
+            new = self._rows(batch, inside)
+            distances = torch.cat([distances, self._nearest_rows(new)[0]])
+            distances, places = distances.topk(min(MOST_RARE, len(distances)))
+            rows = torch.cat([rows, new])[places]
+        return rows
 
     def _farthest(self, rows: Tensor, count: int) -> tuple[list[int], Tensor]:
         """Rows that lie farthest from all prototypes and from those named before, and how far (PatchCore, algorithm 1).
@@ -143,9 +162,12 @@ class Prototypes(nn.Module):
         around = F.avg_pool2d(features, 3, stride=1, padding=1, count_include_pad=False)
         return around * self.scale[None, :, None, None]
 
-    def _sample(self, batch: Tensor, count: int, random: torch.Generator, inside: Tensor | None) -> Tensor:
+    def _rows(self, batch: Tensor, inside: Tensor | None) -> Tensor:
         points = self._points(batch).movedim(1, -1)
-        rows = (points if inside is None else points[:, inside]).flatten(0, -2)
+        return (points if inside is None else points[:, inside]).flatten(0, -2)
+
+    def _sample(self, batch: Tensor, count: int, random: torch.Generator, inside: Tensor | None) -> Tensor:
+        rows = self._rows(batch, inside)
         fourth = (rows - rows.mean(dim=0)).square().sum(dim=1).square()
         chances = UNUSUAL * fourth / fourth.sum().clamp(min=_TINY) + (1 - UNUSUAL) / len(rows)
         return rows[torch.multinomial(chances, min(count, len(rows)), generator=random)]

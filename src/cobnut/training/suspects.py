@@ -12,7 +12,8 @@ from cobnut.data.images import in_chunks, read_image
 from cobnut.data.split import content_hashes
 from cobnut.errors import ImageError
 from cobnut.models import build_network
-from cobnut.models.feature import FeatureNetwork, in_batches
+from cobnut.models.batches import Batches
+from cobnut.models.feature import FeatureNetwork
 from cobnut.models.scores import smooth
 from cobnut.recipe import read_recipe
 from cobnut.records import Sample
@@ -91,7 +92,7 @@ def _scores(
         network.learn_good(features[is_good & (folds != fold)], seed=0)
         judged = ~is_good | (folds == fold)
         with torch.inference_mode():
-            maps = torch.cat([network.errors(batch, ("prototype",)) for batch in in_batches(features[judged])])
+            maps = torch.cat([network.errors(batch, ("prototype",)) for batch in Batches(features[judged])])
         highest = smooth(maps[:, 0], 3).flatten(1).amax(dim=1).numpy()
         scores[judged] += np.where(is_good[judged], 1.0, 1 / FOLDS) * highest
     return scores
