@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Features that the prototypes are learned from; more change them little and cost time.
+# Features that k-means learns from; more change the prototypes little and cost time.
 MOST_PATCHES = 120_000
 ROUNDS = 8
 # Of the features that prototypes are learned from, so many are drawn by how unusual they are, the others evenly, as far
@@ -14,7 +14,7 @@ ROUNDS = 8
 UNUSUAL = 0.9
 # One of so many prototypes is a feature that lies farthest from all others: k-means has none for the rarest.
 FARTHEST = 8
-# Features that lie farthest from the means, among which those are looked for.
+# So many features that lie farthest from the means are the ones among which those are looked for.
 MOST_RARE = 8192
 # Directions in which the nearest prototype is looked for: with all of them it took as long as the encoder.
 SEARCHED = 64
@@ -63,7 +63,9 @@ class Prototypes(nn.Module):
         return distance, self.usual[index]
 
     def learn(self, train: Iterable[Tensor], images: int, seed: int, inside: Tensor | None = None) -> None:
-        """Set the prototypes by batches of features (n, d, h, w), of so many images in all, that can be seen twice.
+        """Set the prototypes by batches of features (n, d, h, w), of so many images in all.
+
+        ``train`` is gone through twice: an iterator will not do.
 
         Most prototypes are the centres of k-means on a sample.
 
@@ -71,8 +73,8 @@ class Prototypes(nn.Module):
         the fourth power of their distance to the mean: a small part on a plain ground would else have a handful of
         prototypes, and defects would lie hardly farther from them than good surfaces do. (Bachem et al. 2018, «Scalable
         k-means clustering via lightweight coresets», draw half of it, by the square, and weigh what they draw.) The
-        others are those of all features that lie farthest from all prototypes: what few images show at few places is in
-        no sample.
+        others are features of any image that lie farthest from the means and from each other: what few images show at
+        few places may be in no sample.
         """
         random, share = torch.Generator().manual_seed(seed), max(1, MOST_PATCHES // images)
         sample = torch.cat([self._sample(batch, share * len(batch), random, inside) for batch in train])
