@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from cobnut.cli import main
@@ -16,6 +17,10 @@ from cobnut.data.sample_parts import write_sample_parts
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.records import Sample
 from program import TINY, Run
+
+# How long an example takes says something of the machine and of what else it does, nothing of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

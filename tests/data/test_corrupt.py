@@ -40,7 +40,7 @@ def test_images_that_lie_apart_share_no_pixels() -> None:
 
 
 @given(st.integers(0, 10_000), st.sampled_from(sorted(KINDS)), st.integers(24, 80), st.sampled_from([1, 3]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_defect_is_small_and_changes_the_image_inside_its_mask_only(
     seed: int, kind: str, side: int, channels: int
 ) -> None:
@@ -56,7 +56,7 @@ def test_a_defect_is_small_and_changes_the_image_inside_its_mask_only(
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.4, 0.7]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_window_makes_the_defects_smaller_and_leaves_the_rest_alone(seed: int, window: float) -> None:
     images = np.random.default_rng(seed).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     spoilt, masks = corrupt(images, seed, window)

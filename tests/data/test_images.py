@@ -205,7 +205,7 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
 
 
 @given(st.binary(min_size=1, max_size=400), st.sampled_from(["PNG", "JPEG", "TIFF", "BMP", "WEBP"]), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_overwritten_bytes_give_an_image_or_an_image_error(junk: bytes, suffix: str, data: st.DataObject) -> None:
     content = bytearray(encoded(suffix))
     start = data.draw(st.integers(0, len(content)))

@@ -44,7 +44,7 @@ def test_with_one_seed_it_is_mcnemars_exact_test(better: int, worse: int, same: 
     assert sign_flip_p_value(differences) == pytest.approx(expected)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.integers(-3, 3), min_size=2, max_size=9))
 def test_with_several_seeds_it_counts_all_signs(values: list[int]) -> None:
     done = permutation_test(

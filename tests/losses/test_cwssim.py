@@ -51,7 +51,7 @@ def test_a_defect_of_colour_alone_counts() -> None:
 
 
 @given(seeds, st.sampled_from([(2, 3, 32, 32), (1, 1, 45, 37)]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_it_is_symmetric_and_between_zero_and_one(seed: int, shape: tuple[int, ...]) -> None:
     image, other = texture(seed, shape), texture(seed + 1, shape)
     assert cw_ssim(image, other).item() == pytest.approx(cw_ssim(other, image).item(), abs=1e-6)

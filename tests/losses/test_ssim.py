@@ -33,7 +33,7 @@ def pair(seed: int, shape: tuple[int, ...], noise: float = 0.2) -> tuple[torch.T
 
 
 @given(seeds, st.sampled_from([(1, 1, 32, 40), (1, 3, 47, 33)]), st.floats(0.01, 0.6))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_ssim_is_what_scikit_image_computes(seed: int, shape: tuple[int, ...], noise: float) -> None:
     image, copy = pair(seed, shape, noise)
     expected = structural_similarity(
@@ -85,7 +85,7 @@ def test_as_many_scales_as_fit_have_weights_of_sum_one(side: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_similarities_are_symmetric_and_within_their_range(seed: int) -> None:
     image, copy = pair(seed, (2, 3, 48, 48), 0.5)
     for similarity, least in ((ssim, -1.0), (ms_ssim, 0.0)):

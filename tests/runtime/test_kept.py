@@ -42,7 +42,7 @@ def anew(manifest: Manifest, log: Path, level: float = 0.01, defect_rate: float 
     return outcome(watch_log(manifest, read_log(log), level, defect_rate))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_going_on_is_watching_all_again_wherever_the_log_was_cut(
     promised: Manifest, tmp_path: Path, data: st.DataObject

@@ -30,7 +30,7 @@ def copy(bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle, tmp_path / "copy.cobnut"))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(place=st.floats(0, 1), change=st.integers(1, 255))
 @example(place=0.3671875, change=1)  # Ed448 by its number, and too short for it
 def test_a_private_key_with_any_byte_altered_never_signs_as_another(ours: Keys, place: float, change: int) -> None:

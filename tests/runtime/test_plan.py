@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cobnut.errors import CobnutError, DataError
@@ -29,7 +29,6 @@ def test_the_shards_hold_every_image_once_and_in_order(images: list[str], shard:
     assert all(len(each.images) == shard for each in shards[:-1])
 
 
-@settings(deadline=None)
 @given(images=st.lists(NAMES, unique=True, max_size=9))
 def test_a_plan_is_read_as_it_was_written(images: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("plan") / "plan.jsonl"

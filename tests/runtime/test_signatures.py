@@ -87,7 +87,7 @@ def test_another_program_agrees_that_the_signature_holds(signed: Path, ours: Key
     assert told["manifest"] == hashlib.sha256((signed / MANIFEST).read_bytes()).hexdigest()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(name=st.sampled_from([MANIFEST, MODEL, SIGNATURES]), place=st.floats(0, 1), change=st.integers(1, 255))
 def test_a_signed_bundle_with_any_byte_altered_is_refused_in_one_line(
     signed: Path, ours: Keys, name: str, place: float, change: int
@@ -105,7 +105,7 @@ def test_a_signed_bundle_with_any_byte_altered_is_refused_in_one_line(
     assert "\n" not in str(error.value)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(place=st.floats(0, 1), change=st.integers(1, 255))
 def test_a_public_key_with_any_byte_altered_is_refused_or_another_one(
     signed: Path, ours: Keys, place: float, change: int
