@@ -5,7 +5,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from cobnut.models.prototypes import SEARCHED, Prototypes, _usual
+from cobnut.models.prototypes import SEARCHED, Prototypes, _farthest, _usual
 
 
 def flat(value: tuple[float, float], spread: float = 0.0) -> Tensor:
@@ -79,8 +79,9 @@ def test_the_scale_weighs_the_components() -> None:
     torch.testing.assert_close(prototypes(flat((5, 1)))[0], torch.full((2, 8, 8), 4.0))
 
 
-def test_no_two_prototypes_are_alike() -> None:
-    prototypes = Prototypes(8, 2)
+@pytest.mark.parametrize("count", [8, 64])
+def test_no_two_prototypes_are_alike(count: int) -> None:
+    prototypes = Prototypes(count, 2)
     prototypes.learn([torch.cat([flat((0, 0)), flat((10, 0))])], 4, seed=0)
     assert sorted(used(prototypes)[:, 0].tolist()) == [0, 10]  # so rounding never decides whose usual distance is told
 
@@ -137,13 +138,26 @@ def test_what_one_image_shows_at_few_places_has_a_prototype_though_no_sample_hol
 
 
 def test_the_rarest_features_are_those_farthest_from_the_prototypes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cobnut.models.prototypes.MOST_RARE", 9)
+    monkeypatch.setattr("cobnut.models.prototypes.CANDIDATES", 3)
+    monkeypatch.setattr("cobnut.models.prototypes.RARE_OF_ONE_IMAGE", 100)
     features = torch.randn(10, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     prototypes = Prototypes(2, 3)
-    rare = prototypes._rare(features.split(3), None)
+    rare, distances = prototypes._rare(features.split(3), 10, 3, None)
     rows = prototypes._points(features).movedim(1, -1).flatten(0, -2)
     expected = rows[rows.square().sum(dim=1).argsort(descending=True)[:9]]  # all prototypes lie at 0
     torch.testing.assert_close(rare, expected)
+    torch.testing.assert_close(distances, expected.square().sum(dim=1))
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_an_image_that_is_odd_everywhere_does_not_crowd_out_what_another_shows_at_few_places(batch: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    features = 0.1 * torch.randn(40, 2, 32, 32, generator=random)
+    features[7] = 50 + 20 * torch.randn(2, 32, 32, generator=random)
+    features[6, :, :3, -3:] = -9
+    prototypes = Prototypes(64, 2)
+    prototypes.learn(features.split(batch), len(features), seed=0)
+    assert prototypes(features[6:7])[0][0, 1, -2] < 1
 
 
 def test_the_same_seed_gives_the_same_prototypes() -> None:
@@ -179,15 +193,23 @@ def test_a_mean_of_one_feature_tells_nothing_of_what_is_usual() -> None:
 
 def test_the_last_prototypes_are_those_farthest_from_all_others() -> None:
     rows = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
-    prototypes = Prototypes(2, 3)
-    prototypes.centres.copy_(rows[:2])
-    near = list(rows[:2])
-    places, told = prototypes._farthest(rows, 5)
-    for place, distance in zip(places, told, strict=True):
-        distances = torch.cdist(rows, torch.stack(near)).amin(dim=1).square()
-        assert int(distances.argmax()) == place
-        assert distance == pytest.approx(float(distances[place]), rel=1e-4)
-        near.append(rows[place])
+    prototypes = list(rows[:2])
+    chosen, told = _farthest(rows, torch.cdist(rows, rows[:2]).amin(dim=1).square(), 5)
+    for row in chosen:
+        distances = torch.cdist(rows, torch.stack(prototypes)).amin(dim=1)
+        assert torch.equal(rows[distances.argmax()], row)
+        prototypes.append(row)
+    for number, distance in enumerate(told, start=2):
+        others = torch.stack(prototypes[:number] + prototypes[number + 1 :])
+        expected = torch.cdist(prototypes[number][None], others).amin().square()
+        assert distance == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_no_feature_is_chosen_twice_though_others_are_like_it() -> None:
+    rows = torch.tensor([[1.0, 0], [1, 0], [1, 0], [0, 1]])
+    chosen, told = _farthest(rows, torch.tensor([4.0, 4, 4, 1]), 4)
+    assert sorted(chosen.tolist()) == sorted(rows.tolist())
+    assert sorted(told.tolist()) == [0, 0, 0, 1]
 
 
 def test_held_out_features_raise_what_is_usual_also_where_none_of_them_lies(of_two_spreads: Prototypes) -> None:
@@ -200,7 +222,7 @@ def test_held_out_features_raise_what_is_usual_also_where_none_of_them_lies(of_t
 
 
 def test_nothing_is_learned_from_outside_a_region() -> None:
-    prototypes, inside = Prototypes(4, 2), torch.zeros(8, 8, dtype=torch.bool)
+    prototypes, inside = Prototypes(16, 2), torch.zeros(8, 8, dtype=torch.bool)
     inside[:, 4:] = True
     features = flat((1, 1), 0.1).repeat(1, 1, 1, 1).clone()
     features[:, :, :, :2] = 100

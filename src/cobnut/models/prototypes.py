@@ -1,5 +1,6 @@
 """A codebook of good features: each place is rebuilt by the nearest prototype of its surroundings."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -12,10 +13,12 @@ ROUNDS = 8
 # Of the features that prototypes are learned from, so many are drawn by how unusual they are, the others evenly, as far
 # as not all of them are taken.
 UNUSUAL = 0.9
-# One of so many prototypes is a feature that lies farthest from all others: k-means has none for the rarest.
-FARTHEST = 8
-# So many features that lie farthest from the means are the ones among which those are looked for.
-MOST_RARE = 8192
+# Of the prototypes, so many are features that lie farthest from all others: k-means has none for the rarest.
+RARE = 1 / 8
+# No image makes more than this of those: one that is odd everywhere would crowd out what others show at few places.
+RARE_OF_ONE_IMAGE = 1 / 4
+# For each of those so many features are looked through, the ones that lie farthest from the means.
+CANDIDATES = 32
 # Directions in which the nearest prototype is looked for: with all of them it took as long as the encoder.
 SEARCHED = 64
 # Held-out features that the training ones count for where they tell what is usual for a prototype.
@@ -70,55 +73,44 @@ class Prototypes(nn.Module):
         Most prototypes are the centres of k-means on a sample.
 
         The sample comes from where ``inside`` (h, w) holds. Where not all features fit into it, most of it is drawn by
-        the fourth power of their distance to the mean: a small part on a plain ground would else have a handful of
-        prototypes, and defects would lie hardly farther from them than good surfaces do. (Bachem et al. 2018, «Scalable
-        k-means clustering via lightweight coresets», draw half of it, by the square, and weigh what they draw.) The
-        others are features of any image that lie farthest from the means and from each other: what few images show at
-        few places may be in no sample.
+        the fourth power of their distance to the mean of their batch: a small part on a plain ground would else have a
+        handful of prototypes, and defects would lie hardly farther from them than good surfaces do. (Bachem et al.
+        2018, «Scalable k-means clustering via lightweight coresets», draw half of it, by the square, and weigh what
+        they draw.) The others are features of any image that lie farthest from the means and from each other: what few
+        images show at few places may be in no sample.
         """
         random, share = torch.Generator().manual_seed(seed), max(1, MOST_PATCHES // images)
         sample = torch.cat([self._sample(batch, share * len(batch), random, inside) for batch in train])
         self.searched.copy_(_strongest(sample, self.searched.shape[1]))
         count = min(len(self.centres), len(sample))
-        means = count - count // FARTHEST
+        wanted = int(RARE * count)
+        means = count - wanted
         far = _FAR * self.searched[:, -1]
         self.centres.copy_(far.expand_as(self.centres))
         self.centres[:means] = _k_means(sample, means, seed)
-        rare = self._rare(train, inside)
-        places, without = self._farthest(rare, count - means)
-        self.centres[means:count] = rare[places]
+        rare, without = _farthest(*self._rare(train, images, wanted, inside), wanted)
+        self.centres[means:count] = rare
         distance, index = self._nearest_rows(sample)
-        others = (index < means) | (distance > 0)  # features that are prototypes count once, in the sample or not
-        of_others, of_them = (distance[others], index[others]), self._nearest_rows(rare[places])
+        is_counted = (index < means) | (distance > 0)  # features that are prototypes count once, in the sample or not
+        of_others, of_them = (distance[is_counted], index[is_counted]), self._nearest_rows(rare)
         counts, totals = self._by_prototype(*map(torch.cat, zip(of_others, of_them, strict=True)))
         self.centres[counts == 0] = far  # of two that are alike only one may ever be the nearest
         self.usual_of_training.copy_(_usual(counts, totals, means, without))
 
-    def _rare(self, train: Iterable[Tensor], inside: Tensor | None) -> Tensor:
-        """The features of batches (n, d, h, w) that lie farthest from the prototypes: (features, d)."""
+    def _rare(self, train: Iterable[Tensor], images: int, wanted: int, inside: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Of batches of features (n, d, h, w) those far from the prototypes, enough to choose so many: (features, d).
+
+        And their squared distances (features,).
+        """
+        of_one = math.ceil(wanted * max(RARE_OF_ONE_IMAGE, 1 / images))
         rows, distances = self.centres[:0], self.usual[:0]
         for batch in train:
             new = self._rows(batch, inside)
-            distances = torch.cat([distances, self._nearest_rows(new)[0]])
-            distances, places = distances.topk(min(MOST_RARE, len(distances)))
-            rows = torch.cat([rows, new])[places]
-        return rows
-
-    def _farthest(self, rows: Tensor, count: int) -> tuple[list[int], Tensor]:
-        """Rows that lie farthest from all prototypes and from those named before, and how far (PatchCore, algorithm 1).
-
-        Their places, and their squared distances (count,) in the directions in which the nearest is looked for.
-        """
-        rows, centres = rows @ self.searched, self.centres @ self.searched
-        parts, squares = torch.split(rows, _BATCH), rows.square().sum(dim=1)
-        nearest = torch.cat([torch.cdist(part, centres).amin(dim=1).square() for part in parts])
-        places, distances = [], []
-        for _ in range(count):
-            place = int(nearest.argmax())
-            places.append(place)
-            distances.append(float(nearest[place]))
-            torch.minimum(nearest, (squares - 2 * (rows @ rows[place]) + squares[place]).clamp(min=0), out=nearest)
-        return places, torch.tensor(distances)
+            distance, places = _highest(self._nearest_rows(new)[0].view(len(batch), -1), of_one)
+            new = new.view(len(batch), -1, new.shape[1]).take_along_dim(places[..., None], dim=1)
+            distances, kept = _highest(torch.cat([distances, distance.flatten()]), CANDIDATES * wanted)
+            rows = torch.cat([rows, new.flatten(0, 1)])[kept]
+        return rows, distances
 
     def learn_usual(self, held_out: Iterable[Tensor], inside: Tensor | None = None) -> None:
         """Set what is usual for each prototype by batches of held-out features (n, d, h, w), where ``inside`` holds."""
@@ -175,12 +167,36 @@ class Prototypes(nn.Module):
         return rows[torch.multinomial(chances, min(count, len(rows)), generator=random)]
 
 
+def _highest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The highest values (…, n) of the last axis, so many or all, and their places."""
+    found = values.topk(min(count, values.shape[-1]))
+    return found.values, found.indices
+
+
+def _farthest(rows: Tensor, nearest: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Of rows (n, d) so many that lie farthest from the prototypes and from each other (PatchCore, algorithm 1).
+
+    ``nearest`` are their squared distances (n,) to the prototypes. Told beside the rows (count, d) are those to the
+    nearest of all others, prototypes and rows that were chosen: (count,).
+    """
+    squares, others, places = rows.square().sum(dim=1), nearest.clone(), []
+    is_free = torch.ones(len(rows), dtype=torch.bool)
+    for _ in range(count):
+        place = int(others.where(is_free, -1).argmax())
+        distances = squares - 2 * (rows @ rows[place]) + squares[place]
+        distances[place] = torch.inf
+        torch.minimum(others, distances.clamp(min=0), out=others)
+        is_free[place] = False
+        places.append(place)
+    return rows[places], others[places]
+
+
 def _usual(counts: Tensor, totals: Tensor, means: int, without: Tensor) -> Tensor:
     """Mean distances by prototype, as if no feature had had a part in its own, in multiples of the mean of all.
 
     ``counts`` features (prototypes,) have distances that add up to ``totals``. The first ``means`` of them are means:
     squared distances of n features to their own mean are too short by the factor (n − 1) / n. Each of the others is a
-    feature itself, which would lie so far from all prototypes but its own: ``without``.
+    feature itself, which lies so far from all prototypes but its own: ``without``.
     """
     mean = totals.sum() / counts.sum()
     if not mean:
