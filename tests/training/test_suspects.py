@@ -31,3 +31,9 @@ def test_a_handful_of_images_is_not_judged(parts: Path) -> None:
         find_suspects([Sample(path, "train", "good") for path in sorted((parts / "train" / "good").iterdir())[:5]])
         == []
     )
+
+
+def test_copies_of_one_image_are_not_judged_by_each_other(parts: Path, tmp_path: Path) -> None:
+    one = min((parts / "train" / "good").iterdir())
+    copies = [Path(shutil.copy(one, tmp_path / f"{number}.png")) for number in range(9)]
+    assert find_suspects([Sample(path, "train", "good") for path in copies]) == []

@@ -53,12 +53,13 @@ def find_suspects(samples: Sequence[Sample], on_progress: Callable[[int], None] 
             continue
         readable.append(sample)
     is_good = np.array([not sample.is_defective for sample in readable])
-    if is_good.sum() < 2 * FOLDS:
+    folds = _fold_of(readable)
+    if is_good.sum() < 2 * FOLDS or len(set(folds[is_good])) == 1:
         return []
     pixels = np.stack(images)
     learn_space(network.frozen, pixels[is_good])
     features = _features(network, pixels, on_progress)
-    scores = _scores(network, features, is_good, _fold_of(readable))
+    scores = _scores(network, features, is_good, folds)
     middle = np.median(scores[is_good])
     spread = max(1.4826 * float(np.median(np.abs(scores[is_good] - middle))), 1e-6)
     deviations = (scores - middle) / spread
