@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from scipy.optimize import minimize
 from torch import Tensor
 
+from cobnut.errors import RecipeError
 from cobnut.models import build_detector, build_network
 from cobnut.models.feature import FEATURE_ERRORS, FeatureDetector, FeatureNetwork, _rise, _shares
 from cobnut.recipe import Recipe, read_recipe
@@ -48,11 +49,9 @@ def spoil(features: np.ndarray) -> np.ndarray:
     return spoilt
 
 
-def test_the_space_has_one_grid_of_whitened_features(network: FeatureNetwork, images: Tensor) -> None:
-    with torch.inference_mode():
-        features = network.frozen(images)
-    assert features.shape == (6, 176 + 64, 8, 8)
-    assert features[:, :176].var(dim=(0, 2, 3)).max() < 1.05
+def test_a_size_with_hardly_a_feature_is_refused_before_anything_is_learned() -> None:
+    with pytest.raises(RecipeError, match=r"image\.size = 32: at network\.stride 16 that makes 2 × 2 features"):
+        build_network(read_recipe("feature", ["image.size=32", "network.stride=16"]))
 
 
 def test_the_autoencoder_rebuilds_the_detail_and_not_the_context(network: FeatureNetwork) -> None:

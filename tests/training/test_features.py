@@ -75,3 +75,11 @@ def test_other_weights_or_other_pixels_are_computed_anew(change: str) -> None:
     images = IMAGES if change == "weights" else 255 - IMAGES
     second = kept_features(Engine(Encoder(seed=1 if change == "weights" else 0)), images)
     assert abs(second - first).max() > 0.01
+
+
+def test_what_another_engine_made_is_computed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept_features(Engine(Encoder()), IMAGES)
+    engine = Counted(Encoder())
+    monkeypatch.setattr(Engine, "name", "onnxruntime of another version, which rounds otherwise")
+    kept_features(engine, IMAGES)
+    assert engine.seen == len(IMAGES)

@@ -1,7 +1,7 @@
 """The default network: the features of a frozen encoder are rebuilt, by an autoencoder and by learned prototypes."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,76 +9,25 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cobnut.errors import RecipeError
 from cobnut.models.batches import Batches
 from cobnut.models.detector import Detector
-from cobnut.models.encoders import build_encoder
+from cobnut.models.feature_space import FeatureSpace
 from cobnut.models.positions import Positions
 from cobnut.models.prototypes import Prototypes
 from cobnut.models.transfer import HalfFrozen
-from cobnut.models.whitening import Moments, Whitening
+from cobnut.models.whitening import Whitening
 from cobnut.options import FeatureOptions, ImageOptions, ScoreOptions
 
 FEATURE_ERRORS = FeatureOptions.errors
 # Those that are combined.
 _COMBINED = ("residual", "relative", "position")
+# Fewer features a side have no surroundings that tell anything of them.
+LEAST_SIDE = 4
 # Images that count for the errors' mean variance, beside those that tell the variance of each.
 _PRIOR_IMAGES = 3
 # How little the regression that weighs the errors is held back; at 1 it hardly tells a good error from a better one.
 _FREEDOM = 1000.0
-
-
-class FeatureSpace(nn.Module):
-    """What is rebuilt: several stages of a frozen encoder, brought to one stride and whitened.
-
-    Images (n, c, h, w) in [0, 1] in, features (n, components, h/stride, w/stride) out. The first ``detail`` components
-    come from the stages that see detail; the others, from the deepest one, tell what surrounds it.
-    """
-
-    def __init__(self, options: FeatureOptions) -> None:
-        super().__init__()
-        taps = (*options.taps, *((options.context,) if options.context else ()))
-        self.encoder = build_encoder(options.encoder, options.weights, taps)
-        self.stride = options.stride
-        channels = sum(self.encoder.channels[: len(options.taps)])
-        self.stages_of_detail, self.detail = len(options.taps), min(options.components, channels)
-        whitenings = [Whitening(channels, self.detail)]
-        if options.context:
-            deepest = self.encoder.channels[-1]
-            whitenings.append(Whitening(deepest, min(options.context_components, deepest)))
-        self.components = sum(len(each.spread) for each in whitenings)
-        self.whitenings = nn.ModuleList(whitenings)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """The whitened features of images."""
-        grid = self._grid(image)
-        whitened = [whiten(maps) for whiten, maps in zip(self.whitenings, self.stages(image), strict=True)]
-        return torch.cat([_to_grid(each, grid) for each in whitened], dim=1)
-
-    def stages(self, image: Tensor) -> list[Tensor]:
-        """The encoder's maps: those of detail together on one grid, and the deepest as it is."""
-        grid = self._grid(image)
-        maps: list[Tensor] = self.encoder(image)
-        detail = [_to_grid(each, grid) for each in maps[: self.stages_of_detail]]
-        return [torch.cat(detail, dim=1), *maps[self.stages_of_detail :]]
-
-    def _grid(self, image: Tensor) -> tuple[int, int]:
-        return image.shape[-2] // self.stride, image.shape[-1] // self.stride
-
-    def learn(self, images: Sequence[Tensor]) -> None:
-        """Learn the whitening from batches of good images in [0, 1]."""
-        whitenings = [cast("Whitening", each) for each in self.whitenings]
-        moments = [Moments(each.mean.shape[1]) for each in whitenings]
-        with torch.inference_mode():
-            for batch in images:
-                for sums, maps in zip(moments, self.stages(batch), strict=True):
-                    sums.add(maps)
-            for whitening, sums in zip(whitenings, moments, strict=True):
-                whitening.follow(sums)
-
-    @property
-    def spread(self) -> Tensor:
-        """What the components' standard deviations were before they were whitened: (components,)."""
-        return torch.cat([cast("Whitening", each).spread for each in self.whitenings])
 
 
 class Block(nn.Module):
@@ -277,13 +226,10 @@ class FeatureDetector(Detector):
 def build_feature(options: FeatureOptions, image: ImageOptions) -> FeatureNetwork:
     """The network with fresh weights; its space is yet to be learned from good images."""
     height, width = image.shape
-    return FeatureNetwork(FeatureSpace(options), options, (height // options.stride, width // options.stride))
-
-
-def _to_grid(features: Tensor, grid: tuple[int, int]) -> Tensor:
-    width = features.shape[-1]
-    if width > grid[1]:
-        return F.avg_pool2d(features, width // grid[1])
-    if width < grid[1]:
-        return F.interpolate(features, size=grid, mode="bilinear", align_corners=False)
-    return features
+    grid = height // options.stride, width // options.stride
+    if min(grid) < LEAST_SIDE:
+        raise RecipeError(
+            f"image.size = {image.size}: at network.stride {options.stride} that makes {grid[0]} × {grid[1]} features, "
+            f"and {LEAST_SIDE} × {LEAST_SIDE} are the fewest; raise the size or lower the stride"
+        )
+    return FeatureNetwork(FeatureSpace(options), options, grid)

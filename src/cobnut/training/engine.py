@@ -3,6 +3,7 @@
 import copy
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,13 @@ class Engine:
     def __init__(self, network: nn.Module) -> None:
         self.network = network.eval()
         self._run: Run | None = None
+
+    @property
+    def name(self) -> str:
+        """The library that runs it, with its version: another one rounds otherwise."""
+        return (
+            f"torch {torch.__version__} cuda" if torch.cuda.is_available() else f"onnxruntime {version('onnxruntime')}"
+        )
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The outputs; every call must bring images of the same size."""

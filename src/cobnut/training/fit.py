@@ -122,7 +122,7 @@ def _features(
     """
     dtype: type[np.floating[Any]] = np.float32
     if isinstance(network, FeatureNetwork):
-        learn_space(network.frozen.eval(), images[0])
+        learn_space(network.frozen.eval(), images[0], region)
         dtype = np.float16
         spoilt = spoil_each(recipe, images[1], region)
         images = [*images, spoilt.reshape(-1, *spoilt.shape[2:])]
