@@ -15,7 +15,8 @@ ROUNDS = 8
 UNUSUAL = 0.9
 # Of the prototypes, so many are features that lie farthest from all others: k-means has none for the rarest.
 RARE = 1 / 8
-# No image makes more than this of those: one that is odd everywhere would crowd out what others show at few places.
+# No image of four or more makes more than this of those: one that is odd everywhere would take the place of what others
+# show here and there.
 RARE_OF_ONE_IMAGE = 1 / 4
 # For each of those so many features are looked through, the ones that lie farthest from the means.
 CANDIDATES = 32

@@ -3,7 +3,6 @@
 import copy
 import tempfile
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +28,11 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """The library that runs it, with its version: another one rounds otherwise."""
-        return (
-            f"torch {torch.__version__} cuda" if torch.cuda.is_available() else f"onnxruntime {version('onnxruntime')}"
-        )
+        """The libraries that run it, with their versions: others round otherwise."""
+        import onnxruntime
+
+        made = f"torch {torch.__version__}"  # runs it, or has exported it
+        return f"{made} cuda" if torch.cuda.is_available() else f"{made} onnxruntime {onnxruntime.__version__}"
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The outputs; every call must bring images of the same size."""

@@ -32,7 +32,7 @@ def kept_features(
     dtype: type[np.floating[Any]] = np.float32,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Features:
-    """Features (n, k, h, w) of images uint8 (n, h, w, c), memory-mapped; kept under a key of all that makes them.
+    """Features (n, k, h, w) of images uint8 (n, h, w, c), memory-mapped; kept by engine, weights and pixels.
 
     ``engine`` runs the frozen encoder. In the file channels come last, as training wants them.
     """

@@ -53,8 +53,10 @@ def find_suspects(samples: Sequence[Sample], on_progress: Callable[[int], None] 
             continue
         readable.append(sample)
     is_good = np.array([not sample.is_defective for sample in readable])
+    if is_good.sum() < 2 * FOLDS:
+        return []
     folds = _fold_of(readable)
-    if is_good.sum() < 2 * FOLDS or len(set(folds[is_good])) == 1:
+    if len(set(folds[is_good])) == 1:
         return []
     pixels = np.stack(images)
     learn_space(network.frozen, pixels[is_good])
@@ -90,8 +92,10 @@ def _scores(
     """The highest distance to a prototype in each image, by prototypes that it had no part in."""
     scores = np.zeros(len(features))
     for fold in range(FOLDS):
-        network.learn_good(features[is_good & (folds != fold)], seed=0)
         judged = ~is_good | (folds == fold)
+        if not judged.any():
+            continue
+        network.learn_good(features[is_good & (folds != fold)], seed=0)
         with torch.inference_mode():
             maps = torch.cat([network.errors(batch, ("prototype",)) for batch in Batches(features[judged])])
         highest = smooth(maps[:, 0], 3).flatten(1).amax(dim=1).numpy()
