@@ -24,21 +24,24 @@ class Engine:
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network.eval()
+        self._on_gpu = torch.cuda.is_available()
         self._run: Run | None = None
 
     @property
     def name(self) -> str:
         """The libraries that run it, with their versions: others round otherwise."""
+        made = f"torch {torch.__version__}"  # runs it, or has exported it
+        if self._on_gpu:
+            return f"{made} cuda"
         import onnxruntime
 
-        made = f"torch {torch.__version__}"  # runs it, or has exported it
-        return f"{made} cuda" if torch.cuda.is_available() else f"{made} onnxruntime {onnxruntime.__version__}"
+        return f"{made} onnxruntime {onnxruntime.__version__}"
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The outputs; every call must bring images of the same size."""
         if self._run is None:
             whole = _FromBytes(self.network)
-            self._run = _with_torch(whole) if torch.cuda.is_available() else _with_onnxruntime(whole, images)
+            self._run = _with_torch(whole) if self._on_gpu else _with_onnxruntime(whole, images)
         return self._run(images)
 
 
