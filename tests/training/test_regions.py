@@ -6,15 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from cobnut.data.corrupt import corrupt
-from cobnut.data.images import read_mask
+from cobnut.data.images import read_image, read_mask
+from cobnut.data.region import paint
+from cobnut.data.split import content_hashes
 from cobnut.errors import CobnutError, ImageError
 from cobnut.evaluation.evaluate import evaluate
+from cobnut.models import build_network
+from cobnut.models.detector import to_unit
+from cobnut.models.feature import FeatureNetwork
 from cobnut.recipe import read_recipe
 from cobnut.records import Sample
-from cobnut.runtime.bundle import is_only_a_bundle, read_manifest
+from cobnut.runtime.bundle import WEIGHTS, is_only_a_bundle, read_manifest
 from cobnut.runtime.inspect import Inspector
 from cobnut.runtime.versions import calibrate
 from cobnut.training.train import train
@@ -51,6 +58,23 @@ def test_what_lies_outside_changes_nothing(half: Path, samples: list[Sample]) ->
     assert outside.score == verdict.score
     np.testing.assert_array_equal(outside.anomaly_map, verdict.anomaly_map)
     assert inspector.inspect(changed(sample, np.s_[40:])).score != verdict.score
+
+
+def test_the_space_of_features_is_learned_inside(samples: list[Sample], tmp_path: Path) -> None:
+    out = tmp_path / "half.cobnut"
+    manifest = train(samples, RECIPES["feature"](), out, loggers=())
+    network = build_network(manifest.recipe).eval()
+    assert isinstance(network, FeatureNetwork)
+    network.load_state_dict(load_file(out / WEIGHTS), strict=False)
+    region, trained = Inspector(out).region, set(manifest.fingerprint["train"])
+    images = [
+        read_image(path, manifest.recipe.image) for path, each in content_hashes(samples).items() if each in trained
+    ]
+    painted = torch.from_numpy(np.stack([paint(image, region) for image in images]))
+    with torch.inference_mode():
+        features = network.frozen(to_unit(painted))[:, : network.frozen.detail]
+    right = features[..., features.shape[-1] // 2 :]
+    assert right.mean(dim=(0, 2, 3)).abs().max() < 0.01
 
 
 def test_the_map_is_0_outside_and_the_score_lies_inside(half: Path, samples: list[Sample]) -> None:
