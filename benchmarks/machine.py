@@ -9,16 +9,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from cobnut.files import write_whole
 
 
 def describe_machine(
     packages: Sequence[str] = ("numpy", "onnxruntime", "openvino", "pillow", "torch"),
 ) -> dict[str, Any]:
-    """Processor, cores, memory, system, versions and the date; ``load`` is how many processes wanted to run before."""
+    """Processor with the vectors that torch uses, cores, memory, system, versions and the date.
+
+    ``load`` is how many processes wanted to run before.
+    """
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "processor": _processor(),
+        "processor": f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})",
         "cores": os.cpu_count(),
         "cores_used": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
