@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from cobnut.options import RegionOptions
 from cobnut.report.html import render_report, write_report
 
 VOID = {"meta", "img", "input", "br", "link"}
@@ -105,6 +106,17 @@ def test_report_says_what_happened(parts, evaluate_by_hand, judge):
     assert "the 99.9th percentile of the pixel errors of 2 good calibration images" in text
     assert "found 75\u202f% of the synthetic defects" in text
     assert "training.learning_rate" in text
+
+
+def test_a_part_of_the_image_is_called_so_where_only_that_is_inspected(parts, evaluate_by_hand, judge):
+    whole = evaluate_by_hand(parts)
+    region = RegionOptions(inspect="0,0 9,0 9,9")
+    recipe = whole.manifest.recipe.model_copy(update={"region": region})
+    partly = replace(whole, manifest=whole.manifest.model_copy(update={"recipe": recipe}))
+    text = Page(render_report(partly, judge)).text
+    assert "more than 0.05\u202f% of what is inspected lies above" in text
+    assert "a part of each image: region.inspect = 0,0 9,0 9,9" in text
+    assert "a part of each image" not in Page(render_report(whole, judge)).text
 
 
 def test_worst_mistake_comes_first(parts, evaluate_by_hand, judge):

@@ -33,6 +33,13 @@ def test_share(value, text):
     assert words.share(value) == text
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "text"), [(0.81, 0.97, "0.81–0.97"), (0.999, 0.9999, "0.999 to > 0.999"), (1, 1, "1.00–1.00")]
+)
+def test_an_interval_never_reads_as_an_arrow(low: float, high: float, text: str) -> None:
+    assert words.share_range(low, high) == text
+
+
 @given(st.floats(0, 1))
 def test_only_a_whole_looks_whole(value):
     assert (words.share(value) == "1.00") == (value == 1)

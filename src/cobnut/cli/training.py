@@ -204,7 +204,7 @@ def describe_decision(manifest: "Manifest") -> str:
     area = recipe.score.least_area
     if manifest.folds:
         return f"defective when odder than that many left-out images to the {manifest.folds} detectors"
-    where = f"more than {100 * area:g} % of the image" if area else "any pixel"
+    where = f"more than {100 * area:g} % of {recipe.region.whole}" if area else "any pixel"
     if recipe.calibration.method == "conformal":
         return f"defective when {where} lies above"
     return f"percentile {recipe.calibration.q:g} of good pixel errors; defective when {where} lies above"

@@ -75,6 +75,11 @@ class RegionOptions(Options):
         """The options that were given, for a message."""
         return ", ".join(f"region.{name} = {value}" for name, value in self.model_dump().items() if value)
 
+    @property
+    def whole(self) -> str:
+        """What shares of pixels are shares of, for a sentence."""
+        return "what is inspected" if self.inspect or self.ignore else "the image"
+
 
 class SplitOptions(Options):
     """Which good training images do not train."""

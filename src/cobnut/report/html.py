@@ -71,6 +71,7 @@ def _head(evaluation: Evaluation) -> dict[str, Any]:
         "judged_on": words.day(date.today()),
         "trained_on": words.day(evaluation.manifest.created),
         "counts": f"{good}{held}; {defective}",
+        "inspected": evaluation.manifest.recipe.region.told(),
         "threshold": words.amount(evaluation.manifest.threshold),
         "promise": promise_text(evaluation.manifest) if is_promised else "",
         "sizes": evaluation.smallest.sentence.replace(" %", f"{words.THIN}%"),

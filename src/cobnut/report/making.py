@@ -43,7 +43,8 @@ def decision_text(manifest: Manifest) -> str:
             "detectors which was made without it."
         )
     area = manifest.recipe.score.least_area
-    where = f"more than {_exactly(area)} of the image lies" if isinstance(area, float) and area else "any pixel lies"
+    whole = manifest.recipe.region.whole
+    where = f"more than {_exactly(area)} of {whole} lies" if isinstance(area, float) and area else "any pixel lies"
     return f"A part is rejected when {where} above the threshold of {amount(manifest.threshold)} in its anomaly map."
 
 

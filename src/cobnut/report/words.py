@@ -24,12 +24,12 @@ def percent(value: float) -> str:
 
 def share_range(low: float, high: float) -> str:
     """An interval of figures: «0.81–0.97»."""
-    return f"{share(low)}–{share(high)}"
+    return _range(share(low), share(high))
 
 
 def percent_range(low: float, high: float) -> str:
     """An interval of rates: «52–71 %»."""
-    return f"{_percents(low)}–{_percents(high)}{THIN}%"
+    return f"{_range(_percents(low), _percents(high))}{THIN}%"
 
 
 def amount(value: float) -> str:
@@ -103,6 +103,11 @@ def _rejected(rejected: int, good: int) -> str:
     if rejected in (0, good):
         return f"{'all' if rejected else 'none'} of {good:,} good ones {'were' if rejected else 'was'} rejected"
     return f"{rejected:,} of {good:,} good ones {'was' if rejected == 1 else 'were'} rejected"
+
+
+def _range(low: str, high: str) -> str:
+    """«0.81–0.97», and «0.999 to > 0.999» where a dash would read as an arrow."""
+    return f"{low} to {high}" if "<" in low + high or ">" in low + high else f"{low}–{high}"
 
 
 def _percents(value: float) -> str:
