@@ -1,9 +1,9 @@
 """A bundle: the folder that is deployed. Weights, model and manifest, proved by their hashes; never a pickle.
 
-``manifest.json`` holds everything a verdict depends on, ``model.onnx`` runs anywhere, ``model.safetensors`` goes on
-training, ``region.png`` says what is inspected where that is not everything, ``history/`` keeps the manifests of other
-calibrations, and ``signatures/`` says who vouches for which of them. The manifest lists the SHA-256 of each file and
-closes with its own, so no accident changes it unseen.
+``manifest.json`` holds everything a verdict depends on, ``model.onnx`` runs anywhere, ``model.safetensors`` holds what
+was learned for who would go on from there and may be left behind, ``region.png`` says what is inspected where that is
+not everything, ``history/`` keeps the manifests of other calibrations, and ``signatures/`` says who vouches for which
+of them. The manifest lists the SHA-256 of each file and closes with its own, so no accident changes it unseen.
 """
 
 import hashlib
@@ -241,8 +241,10 @@ def _read_record(path: Path, record: bytes) -> dict[str, Any]:
 
 
 def _read_file(bundle: Path, name: str, expected: str) -> bytes | None:
-    """Check a file of the bundle; its bytes where a verdict depends on them, ``None`` of the weights."""
+    """Check a file of the bundle; its bytes where a verdict depends on them, ``None`` of the weights, if they came."""
     path = bundle / name
+    if name == WEIGHTS and not path.exists():
+        return None
     if Path(name).name != name or not path.is_file():
         raise BundleError(f"{path}: is missing from the bundle; fetch it again from where it was made")
     content = None if name == WEIGHTS else path.read_bytes()

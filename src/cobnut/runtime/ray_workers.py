@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cobnut.errors import CobnutError
-from cobnut.runtime.bundle import MANIFEST, read_manifest, version_path
+from cobnut.runtime.bundle import MANIFEST, WEIGHTS, read_manifest, version_path
 from cobnut.runtime.cluster import check_node, connect, software
 from cobnut.runtime.shards import Answer, Job, Shard, ShardJudge, blame, roots_of
 
@@ -175,7 +175,7 @@ class _Team:
 def _read_files(job: Job) -> dict[str, bytes]:
     """What an actor needs of a bundle, by its place there."""
     manifest = read_manifest(job.bundle, job.version)
-    names = {MANIFEST, *manifest.files}
+    names = {MANIFEST, *manifest.files} - {WEIGHTS}
     if job.version is not None:
         names.add(version_path(job.bundle, job.version).relative_to(job.bundle).as_posix())
     return {name: (job.bundle / name).read_bytes() for name in sorted(names)}
