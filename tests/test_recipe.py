@@ -99,6 +99,8 @@ def test_effort_trades_time_for_accuracy_and_yields_to_settings() -> None:
     fast, best = (with_effort("feature", effort) for effort in (Effort.FAST, Effort.BEST))
     assert fast.image.size < read_recipe("feature").image.size < best.image.size
     assert fast.training.most_steps < best.training.most_steps
+    steps = [best.training.epochs_for(images) * best.training.batches_for(images) for images in (8, 14, 100, 50_000)]
+    assert all(1000 <= each < 1020 for each in steps), "as many steps of few images as of many"
     assert with_effort("feature", Effort.FAST, ["image.size=128"]).image.size == 128
     assert with_effort("cae", Effort.DEFAULT) == read_recipe("cae")
 

@@ -96,7 +96,14 @@ class Effort(StrEnum):
 _EFFORTS = {
     Effort.FAST: ("image.size=256", "training.most_steps=150", "network.prototypes=1024"),
     Effort.DEFAULT: (),
-    Effort.BEST: ("image.size=768", "training.most_steps=1000", "network.prototypes=4096"),
+    # With so many epochs its steps are taken of few images too.
+    Effort.BEST: (
+        "image.size=768",
+        "training.most_steps=1000",
+        "training.epochs=1000",
+        "training.patience=1000",
+        "network.prototypes=4096",
+    ),
 }
 
 

@@ -86,6 +86,8 @@ def test_a_bound_of_steps_shortens_the_whole_schedule_alike(images: int) -> None
     assert share * 30 <= shortened.patience < share * 30 + 1
     assert share * 40 <= shortened.step_epochs < share * 40 + 1
     assert shortened.epochs_for(images) == shortened.epochs
+    assert shortened.epochs * options.batches_for(images) < 1000 + options.batches_for(images)
+    assert shortened.epochs >= 4
     assert options.model_copy(update={"most_steps": 0}).shortened(images).patience == 30
 
 

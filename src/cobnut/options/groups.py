@@ -10,6 +10,8 @@ from cobnut.options.base import Auto, Fraction, Options, Weight, Width, check_fo
 LARGEST = 2048
 ASPECTS = (0.125, 8.0)
 
+# That a bound of steps leaves, of however many images: the best of them is kept, so there must be some.
+FEWEST_EPOCHS = 4
 # Of one machine.
 MOST_DEVICES = 64
 # Each is a detector of its own in the model.
@@ -161,8 +163,9 @@ class TrainingOptions(Options):
     most_steps: int = Field(
         0,
         ge=0,
-        description="most batches that train; where the epochs would give more, they, patience and step_epochs shrink "
-        "alike; 0: no such bound",
+        description="most batches that train, the last epoch of them whole; where the epochs would give more, they, "
+        "patience and step_epochs shrink alike, and where fewer than four epochs were left, each takes a quarter of "
+        "these batches, drawn anew; 0: no such bound",
     )
     learning_rate: float = Field(1e-3, gt=0, description="first step size of Adam")
     weight_decay: float = Field(0.0, ge=0, description="Adam's L2 penalty")
@@ -180,10 +183,15 @@ class TrainingOptions(Options):
     step_gamma: float = Field(0.3, gt=0, le=1, description="factor by which StepLR lowers the learning rate")
     picture_epochs: int = Field(10, ge=1, description="epochs between two pictures of reconstructions")
 
+    def batches_for(self, images: int) -> int:
+        """The batches of an epoch, where so many images train."""
+        batches = -(-images // self.batch_size)
+        return min(batches, -(-self.most_steps // FEWEST_EPOCHS)) if self.most_steps else batches
+
     def epochs_for(self, images: int) -> int:
-        """The most epochs over so many training images."""
-        steps = -(-images // self.batch_size)
-        return min(self.epochs, -(-self.most_steps // steps)) if self.most_steps else self.epochs
+        """The most epochs, where so many images train."""
+        batches = self.batches_for(images)
+        return min(self.epochs, -(-self.most_steps // batches)) if self.most_steps else self.epochs
 
     def shortened(self, images: int) -> "TrainingOptions":
         """The options as they hold for so many training images.
