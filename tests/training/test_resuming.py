@@ -64,6 +64,7 @@ SMALL_NETWORK = ["image.size=32", "network.widths=[4, 8]", "network.layers=1"]
 
 
 KINDS = {
+    "feature": ["image.size=64", "network.prototypes=8", "training.most_steps=0"],
     "selfsup": SMALL_NETWORK,
     "upsampling": [*SMALL_NETWORK, "training.loss.ms_ssim=1"],
     "robust": [*TINY, "robust.every_epochs=2", "robust.threshold=0.05"],

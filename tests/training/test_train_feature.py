@@ -103,19 +103,6 @@ def test_the_bundle_ranks_defective_parts_above_good_ones(made: tuple[Path, Mani
     assert verdicts[0].reconstruction is None
 
 
-def test_a_killed_training_goes_on_to_the_same_scores(
-    made: tuple[Path, Manifest], samples: list[Sample], recipe: Recipe, tmp_path: Path
-) -> None:
-    def kill(epoch: object, best_epoch: int) -> None:  # noqa: ARG001
-        raise KeyboardInterrupt
-
-    out = tmp_path / "parts.cobnut"
-    with pytest.raises(KeyboardInterrupt):
-        train(samples, recipe, out, listeners=Listeners(on_epoch=kill), loggers=())
-    resumed = train(samples, recipe, out, resume=True, loggers=())
-    np.testing.assert_allclose(resumed.calibration_scores, made[1].calibration_scores, rtol=1e-5)
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -36,12 +36,24 @@ class Record(Callback):
         self._learning_rate = 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Start the clock, and make chance depend on (seed, epoch) alone, so that a resumed run repeats it exactly.
-
-        Of processes that train together each has a chance of its own.
-        """
+        """Start the clock."""
         self._started = time.perf_counter()
         self._learning_rate = trainer.optimizers[0].param_groups[-1]["lr"]  # of a fine-tuned network: the decoder's
+
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,  # noqa: ARG002
+        batch: object,  # noqa: ARG002
+        batch_idx: int,
+    ) -> None:
+        """Make chance depend on (seed, epoch) alone, so that a resumed run repeats it exactly.
+
+        That is done at the first batch: before it the loaders draw seeds, in the first epoch after a start more of
+        them. Of processes that train together each has a chance of its own.
+        """
+        if batch_idx:
+            return
         place = [self.seed, trainer.current_epoch, *([trainer.global_rank] if trainer.global_rank else [])]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
