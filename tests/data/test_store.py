@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -74,19 +75,39 @@ def test_a_damaged_array_is_made_anew(files: tuple[list[Path], list[str]], conte
 
 
 def test_the_cache_stays_within_its_limit(files: tuple[list[Path], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "MOST_KEPT_BYTES", 5000)
-    for size in (16, 24, 32):
+    kept = []
+    monkeypatch.setenv("COBNUT_CACHE_GB", "30e-6")
+    for size in (16, 32, 48, 16):  # 4, 15 and 35 kB
         kept_images(*files, ImageOptions(size=size))
-    assert len(list(cache_folder().glob("*.npy"))) < 3
+        kept.append(sum(path.stat().st_size for path in cache_folder().glob("*.npy")) // 1000)
+    assert kept == [3, 19, 34, 3], "what is wanted counts before it is there, and what is wanted now is made anyway"
 
 
 def test_what_is_in_use_stays_however_large_it_is(
     files: tuple[list[Path], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "MOST_KEPT_BYTES", 1)
+    monkeypatch.setenv("COBNUT_CACHE_GB", "0")
     part = kept_images(*files, ImageOptions(size=16))[1:]
     kept_images(*files, ImageOptions(size=24))
     assert len(list(cache_folder().glob("*.npy"))) == 2
     del part
     kept_images(*files, ImageOptions(size=32))
     assert len(list(cache_folder().glob("*.npy"))) == 1
+
+
+def test_a_disk_without_room_is_told_before_anything_is_decoded(
+    files: tuple[list[Path], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "read_image", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(DataError, match=r"needs 0\.0 GB .*, and 0\.0 are free; make room, set \$COBNUT_CACHE"):
+        kept_images(*files, OPTIONS)
+
+
+@pytest.mark.parametrize("named", ["many", "-1", "nan"])
+def test_a_limit_that_is_no_number_is_refused(
+    named: str, files: tuple[list[Path], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COBNUT_CACHE_GB", named)
+    with pytest.raises(DataError, match=f"COBNUT_CACHE_GB={named}: is no number of gigabytes"):
+        kept_images(*files, OPTIONS)

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import math
 import os
+import shutil
 import time
 import weakref
 from collections import Counter
@@ -25,7 +27,7 @@ from cobnut.options import ImageOptions
 Scalar = TypeVar("Scalar", bound=np.generic)
 # Raise when read_image comes to give other pixels for the same file and options.
 DECODER_VERSION = 1
-MOST_KEPT_BYTES = 8 * 2**30
+MOST_KEPT_GIGABYTES = 8.0
 # How many arrays of a file this process holds: what is in use is never taken away to make room, however large it is.
 _IN_USE = Counter[Path]()
 _DAY_SECONDS = 86_400
@@ -35,6 +37,21 @@ def cache_folder() -> Path:
     """Where kept arrays lie: ``$COBNUT_CACHE``, else the user's cache folder."""
     named = os.environ.get("COBNUT_CACHE")
     return Path(named) if named else Path(platformdirs.user_cache_dir("cobnut", appauthor=False))
+
+
+def most_kept() -> float:
+    """Bytes that kept arrays may take, but for those in use: ``$COBNUT_CACHE_GB`` gigabytes (10⁹ bytes), else 8.
+
+    Raises :class:`DataError` for what is no number.
+    """
+    named = os.environ.get("COBNUT_CACHE_GB") or str(MOST_KEPT_GIGABYTES)
+    try:
+        gigabytes = float(named)
+    except ValueError:
+        gigabytes = math.nan
+    if not gigabytes >= 0:
+        raise DataError(f"COBNUT_CACHE_GB={named}: is no number of gigabytes; set one, such as 20")
+    return gigabytes * 1e9
 
 
 def kept_images(
@@ -71,14 +88,15 @@ def kept_array(
 ) -> NDArray[Scalar]:
     """The array kept under ``key``, read-only and memory-mapped; made from ``chunks`` of it where it is not there.
 
-    Raises :class:`DataError` when what was written cannot be read back.
+    Raises :class:`DataError` before anything is made where the disk has no room for it, and when what was written
+    cannot be read back.
     """
     target = cache_folder() / f"{key}.npy"
     kept = _open_kept(target, shape, dtype)
     if kept is not None:
         os.utime(target)  # the least recently used go first when space is needed
         return kept
-    _make_room(target.parent)
+    _make_room(target.parent, math.prod(shape) * dtype.itemsize)
     with write_whole(target) as partial, partial.open("wb") as file:
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
@@ -130,17 +148,25 @@ def _key(hashes: Sequence[str], options: ImageOptions, region: Region | None) ->
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-def _make_room(folder: Path) -> None:
+def _make_room(folder: Path, wanted: int) -> None:
+    """Take away what was used longest ago, until what is ``wanted``, in bytes, fits below the limit beside the rest."""
+    most = most_kept()
     make_folder(folder)
     for broken_off in folder.glob(".*.part"):
         if time.time() - _facts(broken_off)[0] > _DAY_SECONDS:
             broken_off.unlink(missing_ok=True)
     kept = sorted((*_facts(path), path) for path in folder.glob("*.npy"))
-    total = 0
+    total = wanted
     for _, size, path in reversed(kept):
         total += size
-        if total > MOST_KEPT_BYTES and not _IN_USE[path]:
+        if total > most and not _IN_USE[path]:
             path.unlink(missing_ok=True)
+    free = shutil.disk_usage(folder).free
+    if wanted > free:
+        raise DataError(
+            f"{folder}: needs {wanted / 1e9:.1f} GB for what is kept of the images, and {free / 1e9:.1f} are free; "
+            "make room, set $COBNUT_CACHE to a larger disk, or lower image.size"
+        )
 
 
 def _facts(path: Path) -> tuple[float, int]:

@@ -102,8 +102,10 @@ def train(
     else:
         images = {split: read(split) for split in MADE_WITH}
         kept = without_copies(images)
-        fingerprint["calibration"] = [fingerprint["calibration"][place] for place in kept]
-        images["calibration"] = images["calibration"][kept]
+        if len(kept) < len(parts["calibration"]):
+            parts["calibration"] = [parts["calibration"][place] for place in kept]
+            fingerprint["calibration"] = [fingerprint["calibration"][place] for place in kept]
+            images["calibration"] = read("calibration")
         again = recipe.model_copy(update={"calibration": asked.calibration})
         made = _make(with_promise(again, len(kept)), images, run.folder, make)
     listeners.on_stage("exporting and calibrating")
@@ -171,8 +173,9 @@ def without_copies(images: dict[Split, Images]) -> list[int]:
     trained: tuple[Split, ...] = ("train", "validation")
     seen = {hash_pixels(image) for split in trained for batch in in_chunks(images[split]) for image in batch}
     places = []
-    for place, image in enumerate(images["calibration"]):
-        if (pixels := hash_pixels(image)) not in seen:
+    calibrating = (image for batch in in_chunks(images["calibration"]) for image in batch)
+    for place, pixels in enumerate(map(hash_pixels, calibrating)):
+        if pixels not in seen:
             seen.add(pixels)
             places.append(place)
     if len(places) < FEWEST_HELD_BACK:
