@@ -12,12 +12,13 @@ What a program on the line needs of it::
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cobnut.data.images import resize_map
     from cobnut.errors import BundleError, CobnutError, ImageError
     from cobnut.records import Verdict
     from cobnut.runtime.inspect import Inspector
 
 __version__ = "0.1.0"
-__all__ = ["BundleError", "CobnutError", "ImageError", "Inspector", "Verdict", "__version__"]
+__all__ = ["BundleError", "CobnutError", "ImageError", "Inspector", "Verdict", "__version__", "resize_map"]
 
 # Loaded when they are first asked for, so that the command line starts at once.
 _PLACES = {
@@ -26,6 +27,7 @@ _PLACES = {
     "ImageError": "cobnut.errors",
     "Inspector": "cobnut.runtime.inspect",
     "Verdict": "cobnut.records",
+    "resize_map": "cobnut.data.images",
 }
 
 

@@ -36,10 +36,11 @@ class Verdict:
     ``score`` and ``threshold`` share the unit of the recipe's error; the part is defective when the score lies above
     the threshold. ``p_value`` (0 to 1] is the share of good parts that score as high or higher, as the calibration
     images tell it. Good maps hardly ever exceed ``level``. ``anomaly_map`` is float32 (height, width), higher is
-    worse, at the resolution the detector works in. ``brightness`` and ``sharpness`` tell of the photograph: its mean
-    grey level, 0 to 255, and by how many grey levels neighbours differ on average. ``reconstruction`` is uint8 (height,
-    width, channels) where the recipe rebuilds pixels, else ``None``. ``inspected`` is bool of the photograph's size
-    where only a part of it is inspected, else ``None``; elsewhere the map is 0.
+    worse, a value for each place that is judged: :func:`cobnut.resize_map` brings it to the photograph's size.
+    ``brightness`` and ``sharpness`` tell of the photograph: its mean grey level, 0 to 255, and by how many grey levels
+    neighbours differ on average. ``reconstruction`` is uint8 (height, width, channels) where the recipe rebuilds
+    pixels, else ``None``. ``inspected`` is bool of the photograph's size where only a part of it is inspected, else
+    ``None``; elsewhere the map is 0.
     """
 
     score: float

@@ -49,7 +49,9 @@ def test_an_array_is_judged_as_its_file(inspector: Inspector, files: list[Path])
     assert inspector.inspect(pixels).score == inspector.inspect(files[0]).score
     alpha = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
     assert inspector.inspect(alpha).score == inspector.inspect(files[0]).score
-    assert inspector.inspect(pixels[..., 0]).score > 0
+    grey = pixels[..., 0]
+    grey_ones = grey[..., None], grey.astype(np.uint16) << 8
+    assert [inspector.inspect(each).score for each in grey_ones] == 2 * [inspector.inspect(grey).score]
 
 
 def test_a_list_of_anything_is_judged_one_by_one(inspector: Inspector, files: list[Path]) -> None:
@@ -89,8 +91,9 @@ def test_the_package_gives_what_a_program_on_the_line_needs() -> None:
 def test_an_array_of_another_kind_is_refused(inspector: Inspector) -> None:
     with pytest.raises(ImageError, match="give uint8"):
         inspector.inspect(np.zeros((8, 8, 3), np.float32))  # type: ignore[arg-type]
-    with pytest.raises(ImageError, match="give uint8"):
-        inspector.inspect(np.zeros((8, 8, 5), np.uint8))
+    for wrong in (np.zeros((8, 8, 5), np.uint8), np.zeros((8, 8, 3), np.uint16)):
+        with pytest.raises(ImageError, match="give uint8"):
+            inspector.inspect(wrong)
 
 
 def test_an_unreadable_file_keeps_its_place_and_stops_nothing(

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Literal, overload
+from typing import Any, BinaryIO, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ BATCH = 8
 _DECODERS = 2
 _AHEAD = 4 * BATCH
 # What is judged: a file, an image of Pillow's, or pixels.
-AnyImage = Path | str | Image.Image | NDArray[np.uint8]
+AnyImage = Path | str | Image.Image | NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class Inspector:
@@ -69,9 +69,12 @@ class Inspector:
     @overload
     def inspect(self, image: Sequence[AnyImage]) -> list[Verdict]: ...
     def inspect(self, image: AnyImage | Sequence[AnyImage]) -> Verdict | list[Verdict]:
-        """Judge one image or a list of them: files, images of Pillow's, or arrays uint8 (h, w), (h, w, 3) or (h, w, 4).
+        """Judge one image or a list of them: files, images of Pillow's, or arrays (h, w) or (h, w, 1, 3 or 4).
 
-        Raises :class:`ImageError` for the first that cannot be judged.
+        Arrays are uint8, of colours red first (OpenCV's come blue first: ``array[..., ::-1]``); grey ones also uint16,
+        with the recipe's ``image.bits``. A JPEG is decoded small where it is much larger than the detector sees it, so
+        its own pixels as an array may score a little otherwise. Raises :class:`ImageError` for the first that cannot be
+        judged.
         """
         if isinstance(image, str | Path | np.ndarray | Image.Image):
             return self._judge([self._read_any(image)])[0]
@@ -144,11 +147,19 @@ class Inspector:
         if isinstance(image, str | Path):
             return self.read(Path(image))
         if isinstance(image, np.ndarray):
-            if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
-                raise ImageError(f"array of {image.dtype} {image.shape}: give uint8 (h, w), (h, w, 3) or (h, w, 4)")
-            image = Image.fromarray(image)
+            image = _from_array(image)
         self._check_shape((image.height, image.width), "image in memory")
         return to_array(image, self.manifest.recipe.image)
+
+
+def _from_array(pixels: NDArray[Any]) -> Image.Image:
+    is_grey = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 1)
+    is_colour = pixels.ndim == 3 and pixels.shape[2] in (3, 4)
+    if not (pixels.dtype == np.uint8 and (is_grey or is_colour)) and not (pixels.dtype == np.uint16 and is_grey):
+        raise ImageError(
+            f"array of {pixels.dtype} {pixels.shape}: give uint8 (h, w), (h, w, 3) or (h, w, 4), or grey uint16 (h, w)"
+        )
+    return Image.fromarray(pixels[:, :, 0] if is_grey and pixels.ndim == 3 else pixels)
 
 
 def _answer_of(read: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | ImageError:
