@@ -67,3 +67,11 @@ def test_a_window_makes_the_defects_smaller_and_leaves_the_rest_alone(seed: int,
         rows, columns = np.nonzero((image != original).any(axis=-1))
         assert np.ptp(rows) < window * 64 + 1
         assert np.ptp(columns) < window * 64 + 1
+
+
+def test_every_defect_touches_a_thin_frame_around_the_image() -> None:
+    images = np.random.default_rng(0).integers(40, 200, (8, 96, 96, 1), dtype=np.uint8)
+    region = np.ones((96, 96), bool)
+    region[3:-3, 3:-3] = False
+    masks = corrupt(images, 0, window=0.4, region=region)[1]
+    assert (masks & region).any(axis=(1, 2)).all()

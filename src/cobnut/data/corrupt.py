@@ -4,6 +4,7 @@ They also train the networks that learn to undo them (:mod:`cobnut.data.spoil`).
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ _ATTEMPTS = 20
 _LEAST_SIDE = 16
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Draw = Callable[[Image, tuple[int, ...]], tuple[Image, Mask]]
 
 
 def corrupt(
@@ -30,16 +32,44 @@ def corrupt(
     box = np.s_[:, :] if region is None else _box(region)
     for index, image in enumerate(images):
         for number, kind in enumerate(KINDS.values()):
-            for attempt in range(_ATTEMPTS):
-                random = np.random.default_rng([seed, index, number, *([attempt] if attempt else [])])
-                donor = _donor(images[index % apart :: apart], index // apart, random)
-                corrupted, mask = image.copy(), np.zeros(image.shape[:2], bool)
-                corrupted[box], mask[box] = _within(kind, window, image[box], donor[box], random)
-                if region is None or (mask & region).any():
-                    break
+            draw = partial(_draw, kind, window, box, images[index % apart :: apart], index // apart)
+            corrupted, mask = _draw_onto(region, draw, image, (seed, index, number))
             spoilt.append(corrupted)
             masks.append(mask)
     return np.stack(spoilt), np.stack(masks)
+
+
+def _draw_onto(region: Mask | None, draw: Draw, image: Image, seeds: tuple[int, ...]) -> tuple[Image, Mask]:
+    """A defect that touches the ``region``: drawn again until it does, and at last moved there."""
+    corrupted, mask = draw(image, seeds)
+    for attempt in range(1, _ATTEMPTS):
+        if region is None or (mask & region).any():
+            return corrupted, mask
+        corrupted, mask = draw(image, (*seeds, attempt))
+    if region is None or (mask & region).any() or not mask.any():
+        return corrupted, mask
+    # A frame, or parts that lie apart: the image is shifted round until a place of the region lies under the defect.
+    there = np.random.default_rng(seeds).choice(np.argwhere(region))
+    shift = there - np.argwhere(mask)[0]
+    shifted, moved = draw(np.roll(image, -shift, (0, 1)), (*seeds, _ATTEMPTS - 1))
+    return np.roll(shifted, shift, (0, 1)), np.roll(moved, shift, (0, 1))
+
+
+def _draw(
+    kind: "Kind",
+    window: float,
+    box: tuple[slice, ...],
+    donors: NDArray[np.uint8],
+    number: int,
+    image: Image,
+    seeds: tuple[int, ...],
+) -> tuple[Image, Mask]:
+    """One defect in the box of ``image``, which is this number of the ``donors``."""
+    random = np.random.default_rng(seeds)
+    donor = _donor(donors, number, random)
+    corrupted, mask = image.copy(), np.zeros(image.shape[:2], bool)
+    corrupted[box], mask[box] = _within(kind, window, image[box], donor[box], random)
+    return corrupted, mask
 
 
 def _donor(images: NDArray[np.uint8], index: int, random: np.random.Generator) -> Image:
