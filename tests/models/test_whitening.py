@@ -13,7 +13,7 @@ from cobnut.models.whitening import FLOOR, Whitening
 def features() -> Tensor:
     """Correlated channels of very different scales, (4, 5, 16, 16)."""
     generator = torch.Generator().manual_seed(0)
-    mixing = torch.randn(5, 5, generator=generator) * torch.tensor([0.01, 1.0, 3.0, 10.0, 100.0])[:, None]
+    mixing = torch.randn(5, 5, generator=generator) * torch.tensor([0.1, 1.0, 3.0, 10.0, 100.0])[:, None]
     return torch.einsum("ij,njhw->nihw", mixing, torch.randn(4, 5, 16, 16, generator=generator)) + 7
 
 
@@ -44,6 +44,13 @@ def test_its_directions_are_the_principal_components_of_the_standardised_channel
 def test_a_channel_that_never_changes_does_no_harm() -> None:
     features = torch.cat([torch.randn(2, 2, 8, 8), torch.full((2, 1, 8, 8), 5.0)], dim=1)
     assert torch.isfinite(learned(features, 3)(features)).all()
+
+
+def test_a_channel_that_was_still_is_not_blown_up_when_it_moves_a_little() -> None:
+    features = torch.cat([torch.randn(2, 2, 8, 8), torch.full((2, 1, 8, 8), 5.0)], dim=1)
+    whitening = learned(features, 3)
+    moved = features + torch.tensor([0.0, 0.0, 0.1])[:, None, None]
+    assert (whitening(moved) - whitening(features)).abs().max() < 150
 
 
 def test_until_it_has_learned_it_hands_the_first_channels_on(features: Tensor) -> None:

@@ -69,6 +69,14 @@ def test_half_the_digits_take_half_the_space() -> None:
     np.testing.assert_allclose(half, kept_features(Engine(Encoder()), IMAGES), atol=1e-2)
 
 
+def test_what_half_the_digits_cannot_hold_is_kept_as_large_as_they_can() -> None:
+    encoder = Encoder()
+    with torch.no_grad():
+        encoder.convolution.weight.mul_(1e6)
+    half = kept_features(Engine(encoder), IMAGES, np.float16)
+    assert abs(half).max() == np.finfo(np.float16).max
+
+
 @pytest.mark.parametrize("change", ["weights", "pixels"])
 def test_other_weights_or_other_pixels_are_computed_anew(change: str) -> None:
     first = np.array(kept_features(Engine(Encoder()), IMAGES))

@@ -1,6 +1,6 @@
 """What the default network rebuilds: features of a frozen encoder, whitened and on one grid."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -50,7 +50,7 @@ class FeatureSpace(nn.Module):
     def _grid(self, image: Tensor) -> tuple[int, int]:
         return image.shape[-2] // self.stride, image.shape[-1] // self.stride
 
-    def learn(self, images: Sequence[Tensor], region: Region | None = None) -> None:
+    def learn(self, images: Iterable[Tensor], region: Region | None = None) -> None:
         """Learn the whitening from batches of good images in [0, 1], where a ``region`` (h, w) of their size holds."""
         whitenings = [cast("Whitening", each) for each in self.whitenings]
         moments = [Moments(each.mean.shape[1]) for each in whitenings]

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 # Added to the variances, which are 1 in the mean: directions that hardly vary are noise, and are not blown up.
 FLOOR = 0.01
+# Of the median one: a channel that was still while it was learned is not blown up by the first thing that moves it.
+LEAST_DEVIATION = 0.01
 
 
 class Moments:
@@ -17,7 +19,7 @@ class Moments:
         self.products = torch.zeros(channels, channels, dtype=torch.float64)
 
     def add(self, features: Tensor) -> None:
-        """Count features (n, k, h, w) or (n, k, places) in; the sums are kept in double precision."""
+        """Count features (n, k, h, w) or (n, k, places) in; what each time adds is added up in double precision."""
         rows = features.detach().movedim(1, -1).flatten(0, -2)
         self.count += len(rows)
         self.total += rows.sum(dim=0, dtype=torch.float64)
@@ -57,7 +59,8 @@ class Whitening(nn.Module):
         """Take mean and directions from sums over all features."""
         mean = moments.total / moments.count
         covariance = moments.products / moments.count - torch.outer(mean, mean)
-        deviation = covariance.diagonal().clamp(min=0).sqrt() + 1e-4
+        deviation = covariance.diagonal().clamp(min=0).sqrt()
+        deviation = deviation.clamp(min=LEAST_DEVIATION * deviation.median()) + 1e-4
         variances, directions = torch.linalg.eigh(covariance / torch.outer(deviation, deviation))
         strongest = torch.arange(len(mean)).flip(0)[: len(self.spread)]
         spread = (variances[strongest].clamp(min=0) + FLOOR).sqrt()

@@ -74,7 +74,9 @@ def _with_torch(whole: nn.Module) -> Run:
     there = copy.deepcopy(whole).to("cuda")
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode():
+        # cuDNN by default multiplies with ten binary digits: features would not be those of a processor.
+        all_digits = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), all_digits:
             outputs: NDArray[np.float32] = there(torch.from_numpy(images).to("cuda")).float().cpu().numpy()
         return outputs
 

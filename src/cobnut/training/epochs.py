@@ -91,6 +91,7 @@ def run_epochs(
     with quiet(), _deterministic():
         trainer = Trainer(
             max_epochs=options.epochs,
+            limit_train_batches=recipe.training.batches_for(len(training)),
             callbacks=[
                 *before,
                 *([SparsePart(recipe.robust, training)] if recipe.robust.threshold else []),
@@ -134,7 +135,11 @@ def _hardware(seat: Seat) -> dict[str, Any]:
 
 def _precision(options: TrainingOptions) -> Literal["32-true", "bf16-mixed"]:
     """Bfloat16 where it is asked for, or where the processor itself multiplies it: elsewhere it would be slower."""
-    is_native = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
+    is_native = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if torch.cuda.is_available()
+        else torch.cpu._is_avx512_bf16_supported()
+    )
     is_wanted = options.precision == "bfloat16" or (options.precision == "auto" and is_native)
     return "bf16-mixed" if is_wanted else "32-true"
 

@@ -23,7 +23,7 @@ SPACE_IMAGES = 32
 def learn_space(space: FeatureSpace, images: NDArray[np.uint8], region: Region | None = None) -> None:
     """Let the space of a feature network learn from some training images uint8 (n, h, w, c), in a region (h, w)."""
     chosen = images[:: -(-len(images) // SPACE_IMAGES)]
-    space.learn([to_unit(torch.from_numpy(np.array(batch))) for batch in in_chunks(chosen)], region)
+    space.learn((to_unit(torch.from_numpy(np.array(batch))) for batch in in_chunks(chosen)), region)
 
 
 def kept_features(
@@ -40,10 +40,10 @@ def kept_features(
     def chunks() -> Iterator[Features]:
         for batch in in_chunks(images):
             chunk = torch.from_numpy(engine(np.array(batch))).movedim(1, -1).contiguous().numpy()
-            yield chunk.astype(dtype, copy=False)
+            yield chunk.clip(-most, most).astype(dtype, copy=False)
             on_progress(len(chunk))
 
-    encoder = engine.network
+    encoder, most = engine.network, np.finfo(dtype).max  # a float16 beyond that would be infinite
     with torch.inference_mode():
         shape = encoder(to_unit(torch.from_numpy(np.array(images[:1])))).shape[1:]
     kept = kept_array(_key(engine, images), (len(images), *shape[1:], shape[0]), np.dtype(dtype), chunks())
