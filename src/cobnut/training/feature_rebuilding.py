@@ -84,10 +84,10 @@ def draw_sides() -> list[int]:
 
 
 def paste_blocks(features: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Blocks of other images' features pasted at places of chance, up to ``most`` an image (cut-paste, Li et al. 2021).
+    """Blocks of features pasted at places of chance, up to ``most`` an image (cut-paste, Li et al. 2021).
 
-    Features (n, d, h, w) in; the same with blocks, and a mask (n, 1, h, w) of 1 where they lie, out. A block has up to
-    a quarter of the sides.
+    Features (n, d, h, w) in; the same with blocks, and a mask (n, 1, h, w) of 1 where they lie, out. All blocks of an
+    image come from one other of the batch, by chance from itself. A block has less than a quarter of the sides.
     """
     count, _, height, width = features.shape
     spoilt, mask = features.clone(), features.new_zeros(count, 1, height, width)
