@@ -18,8 +18,8 @@ RARE = 1 / 8
 # No image of four or more makes more than this of those: one that is odd everywhere would take the place of what others
 # show here and there.
 RARE_OF_ONE_IMAGE = 1 / 4
-# For each of those so many features are looked through, the ones that lie farthest from the means; fewer where there are
-# not so many images that each may offer as many as it may make.
+# For each of those so many features are looked through, the ones that lie farthest from the means; fewer where few
+# images, each with as many as it may make, offer no more.
 CANDIDATES = 32
 # Directions in which the nearest prototype is looked for: with all of them it took as long as the encoder.
 SEARCHED = 64
