@@ -80,8 +80,7 @@ def choose(
     (:func:`prove`), by all folds together. Training images tell which error is usual where. Defects lie in ``region``.
     """
     if "auto" not in recipe.automatic().values():
-        fixed: View = (0, recipe.score.smoothing, recipe.score.normalise)
-        _show(detector, fixed, None if fixed[2] == "none" else _build_errors(detector)(train[:USUAL_IMAGES]))
+        set_view(detector, recipe, train)
         return recipe, None
     found: dict[View, list[float]] = {view: [] for view in _views(detector, recipe)}
     seen: list[tuple[Tensor | None, Tensor, Tensor]] = []
@@ -97,6 +96,12 @@ def choose(
     choice = prove(recipe, *(np.concatenate(each) for each in zip(*maps, strict=True))).choice
     detector.least_area = choice.least_area
     return _resolved(recipe, detector.kinds, best, choice), choice
+
+
+def set_view(detector: Detector, recipe: Recipe, train: NDArray[np.uint8]) -> None:
+    """Set ``detector`` to the view that ``recipe`` fixes; training images tell which error is usual where."""
+    fixed: View = (0, recipe.score.smoothing, recipe.score.normalise)
+    _show(detector, fixed, None if fixed[2] == "none" else _build_errors(detector)(train[:USUAL_IMAGES]))
 
 
 def _resolved(recipe: Recipe, kinds: Sequence[str], best: View, choice: Choice) -> Recipe:

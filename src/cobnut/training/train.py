@@ -30,7 +30,7 @@ from cobnut.runtime.export import export_onnx, run_trained
 from cobnut.training.bundling import refuse_to_overwrite, write_bundle
 from cobnut.training.callbacks import NetworkListener
 from cobnut.training.checks import check_recipe, with_promise
-from cobnut.training.choose import FEWEST_SYNTHETIC, choose
+from cobnut.training.choose import FEWEST_SYNTHETIC, choose, set_view
 from cobnut.training.fit import Fitted, Heard, fit
 from cobnut.training.folds import count_parts, make_folds, pool
 from cobnut.training.loggers import check_loggers
@@ -211,7 +211,7 @@ def _choose(
     resolved, choice = choose(detector, recipe, train, halves(), FEWEST_SYNTHETIC // 2, region)
     network.learn_usual(held_out, spoilt)
     detector = build_detector(network, resolved, region)
-    choose(detector, resolved, train, [])
+    set_view(detector, resolved, train)
     return detector, resolved, choice
 
 
