@@ -4,8 +4,9 @@
 
 Each data set is trained and judged once a seed, by default options. The references see the very features (encoder,
 stages, size, training images) that the recipe's network saw: a memory of 20,000 patches (PatchCore's idea, but chosen
-at random instead of by a core-set) and a Gaussian per position (PaDiM's). Their milliseconds leave decoding and encoder
-out; those of the recipe go from file to verdict. Figures are means over the seeds, with the lowest and the highest.
+at random instead of by a core-set) and a Gaussian per position (PaDiM's), both with smoothed maps as in the papers.
+Their milliseconds leave decoding and encoder out; those of the recipe go from file to verdict. Figures are means over
+the seeds, with the lowest and the highest.
 """
 
 import argparse

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -159,7 +158,7 @@ class FeatureNetwork(HalfFrozen):
         """The highest values of the errors that are combined, of features (n, d, h, w): (n, errors)."""
         errors = torch.cat([self.errors(batch, _COMBINED) for batch in Batches(features)])
         errors = errors if self.inside is None else errors * self.inside
-        return F.avg_pool2d(errors, 3, 1).flatten(2).amax(dim=2)
+        return errors.flatten(2).amax(dim=2)
 
     def _learn_usual(self, held_out: NDArray[np.floating[Any]]) -> None:
         self.residuals.learn(self._learned_from(self._left_over(features)) for features in Batches(held_out))
