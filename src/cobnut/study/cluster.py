@@ -26,7 +26,7 @@ from cobnut.study.tune import Task, TuneListeners, tune
 _RETRIES = 3
 _SECONDS_BETWEEN_LOOKS = 2.0
 # What nodes are told of the environment: places, but not what opens keys.
-_SHARED = ("COBNUT_CACHE", "COBNUT_WEIGHTS")
+_SHARED = ("COBNUT_CACHE", "COBNUT_CACHE_GB", "COBNUT_WEIGHTS")
 
 
 @dataclass(frozen=True, slots=True)
