@@ -95,13 +95,26 @@ def test_what_is_in_use_stays_however_large_it_is(
     assert len(list(cache_folder().glob("*.npy"))) == 1
 
 
-def test_a_disk_without_room_is_told_before_anything_is_decoded(
+def test_a_disk_without_room_is_told_before_anything_is_decoded_or_taken_away(
     files: tuple[list[Path], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    kept_images(*files, OPTIONS)
     monkeypatch.setattr(store, "read_image", lambda *_: pytest.fail("decoded"))
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(DataError, match=r"needs 0\.0 GB .*, and 0\.0 are free; make room, set \$COBNUT_CACHE"):
-        kept_images(*files, OPTIONS)
+    with pytest.raises(DataError, match=r"needs 0\.0 GB .*, and 0\.0 can be had; make room, set \$COBNUT_CACHE"):
+        kept_images(*files, ImageOptions(size=48))
+    assert len(list(cache_folder().glob("*.npy"))) == 1
+
+
+def test_what_was_used_longest_ago_makes_room_on_a_full_disk(
+    files: tuple[list[Path], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size in (24, 32):  # 9 and 15 kB
+        kept_images(*files, ImageOptions(size=size))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    kept_images(*files, OPTIONS)  # 4 kB
+    sizes = sorted(path.stat().st_size // 1000 for path in cache_folder().glob("*.npy"))
+    assert sizes == [3, 15]
 
 
 @pytest.mark.parametrize("named", ["many", "-1", "nan"])
@@ -111,3 +124,13 @@ def test_a_limit_that_is_no_number_is_refused(
     monkeypatch.setenv("COBNUT_CACHE_GB", named)
     with pytest.raises(DataError, match=f"COBNUT_CACHE_GB={named}: is no number of gigabytes"):
         kept_images(*files, OPTIONS)
+
+
+def test_what_is_in_use_makes_no_room_on_a_full_disk(
+    files: tuple[list[Path], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = kept_images(*files, ImageOptions(size=48))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(DataError, match="make room"):
+        kept_images(*files, OPTIONS)
+    assert held.shape == (5, 48, 48, 3)

@@ -149,24 +149,28 @@ def _key(hashes: Sequence[str], options: ImageOptions, region: Region | None) ->
 
 
 def _make_room(folder: Path, wanted: int) -> None:
-    """Take away what was used longest ago, until what is ``wanted``, in bytes, fits below the limit beside the rest."""
+    """Take away what was used longest ago, until so many bytes fit on the disk, and below the limit beside the rest.
+
+    Nothing is taken away where that would not be enough.
+    """
     most = most_kept()
     make_folder(folder)
     for broken_off in folder.glob(".*.part"):
         if time.time() - _facts(broken_off)[0] > _DAY_SECONDS:
             broken_off.unlink(missing_ok=True)
     kept = sorted((*_facts(path), path) for path in folder.glob("*.npy"))
-    total = wanted
-    for _, size, path in reversed(kept):
-        total += size
-        if total > most and not _IN_USE[path]:
-            path.unlink(missing_ok=True)
     free = shutil.disk_usage(folder).free
-    if wanted > free:
+    room = free + sum(size for _, size, path in kept if not _IN_USE[path])
+    if wanted > room:
         raise DataError(
-            f"{folder}: needs {wanted / 1e9:.1f} GB for what is kept of the images, and {free / 1e9:.1f} are free; "
+            f"{folder}: needs {wanted / 1e9:.1f} GB for what is kept of the images, and {room / 1e9:.1f} can be had; "
             "make room, set $COBNUT_CACHE to a larger disk, or lower image.size"
         )
+    total = sum(size for _, size, _ in kept) + wanted
+    for _, size, path in kept:
+        if (total > most or wanted > free) and not _IN_USE[path]:
+            path.unlink(missing_ok=True)
+            total, free = total - size, free + size
 
 
 def _facts(path: Path) -> tuple[float, int]:
