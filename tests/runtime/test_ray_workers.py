@@ -1,5 +1,6 @@
 """A cluster judges shards: the rows are those of this machine's processes, even when a node dies half-way."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batches import write_images
+from cobnut.runtime.bundle import WEIGHTS
 
 pytestmark = pytest.mark.long
 COUNT = 400
@@ -48,8 +50,10 @@ def test_a_node_that_dies_half_way_changes_no_row(cluster: Any, bundle: Path, im
 
 
 def test_what_goes_on_may_change_its_engine(cluster: Any, bundle: Path, images: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    words = (bundle, images, "--out", out, "--shard", 4)
+    """The bundle is one that left its weights at home."""
+    deployed, out = Path(shutil.copytree(bundle, tmp_path / "deployed.cobnut")), tmp_path / "out"
+    (deployed / WEIGHTS).unlink()
+    words = (deployed, images, "--out", out, "--shard", 4)
     with begin(*words) as process:
         while not list(out.glob("shards/*.jsonl")) and process.poll() is None:
             time.sleep(0.02)

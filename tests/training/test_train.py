@@ -5,13 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from torch import Tensor
 
+from cobnut.data.dataset import Batch
 from cobnut.errors import CobnutError, DataError
 from cobnut.files import hash_file
 from cobnut.options import TrainingOptions
 from cobnut.recipe import Recipe, read_recipe
 from cobnut.records import Sample, Split
 from cobnut.runtime.bundle import Epoch, read_manifest
+from cobnut.training.rebuilding import Rebuilding
 from cobnut.training.run import run_folder
 from cobnut.training.train import Listeners, train, without_copies
 from program import TINY, same_detector
@@ -89,6 +92,23 @@ def test_a_bound_of_steps_shortens_the_whole_schedule_alike(images: int) -> None
     assert shortened.epochs * options.batches_for(images) < 1000 + options.batches_for(images)
     assert shortened.epochs >= 4
     assert options.model_copy(update={"most_steps": 0}).shortened(images).patience == 30
+
+
+def test_no_more_batches_train_than_the_bound_of_steps_however_many_images_there_are(
+    samples: list[Sample], tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[int] = []
+    step = Rebuilding.training_step
+
+    def counted(module: Rebuilding, batch: Batch) -> Tensor:
+        trained.append(len(batch.wanted))
+        return step(module, batch)
+
+    monkeypatch.setattr(Rebuilding, "training_step", counted)
+    training = tiny_recipe.training.model_copy(update={"epochs": 50, "patience": 50, "batch_size": 4, "most_steps": 8})
+    manifest = train(samples, tiny_recipe.model_copy(update={"training": training}), tmp_path / "a.cobnut", loggers=())
+    assert len(manifest.fingerprint["train"]) > 2 * 4  # more than a quarter of the steps would see
+    assert (len(manifest.history), len(trained)) == (4, 8)
 
 
 def test_where_steps_bind_more_epochs_train_no_longer_and_stop_earlier_as_the_help_says() -> None:
