@@ -153,13 +153,15 @@ class Inspector:
 
 
 def _from_array(pixels: NDArray[Any]) -> Image.Image:
-    is_grey = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 1)
-    is_colour = pixels.ndim == 3 and pixels.shape[2] in (3, 4)
-    if not (pixels.dtype == np.uint8 and (is_grey or is_colour)) and not (pixels.dtype == np.uint16 and is_grey):
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    is_grey, is_colour = pixels.ndim == 2, pixels.ndim == 3 and pixels.shape[2] in (3, 4)
+    is_known = (is_grey and pixels.dtype in (np.uint8, np.uint16)) or (is_colour and pixels.dtype == np.uint8)
+    if not is_known:
         raise ImageError(
             f"array of {pixels.dtype} {pixels.shape}: give uint8 (h, w), (h, w, 3) or (h, w, 4), or grey uint16 (h, w)"
         )
-    return Image.fromarray(pixels[:, :, 0] if is_grey and pixels.ndim == 3 else pixels)
+    return Image.fromarray(pixels)
 
 
 def _answer_of(read: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | ImageError:

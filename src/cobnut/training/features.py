@@ -43,9 +43,9 @@ def kept_features(
             yield chunk.clip(-most, most).astype(dtype, copy=False)
             on_progress(len(chunk))
 
-    encoder, most = engine.network, np.finfo(dtype).max  # a float16 beyond that would be infinite
+    most = np.finfo(dtype).max  # a float16 beyond that would be infinite
     with torch.inference_mode():
-        shape = encoder(to_unit(torch.from_numpy(np.array(images[:1])))).shape[1:]
+        shape = engine.network(to_unit(torch.from_numpy(np.array(images[:1])))).shape[1:]
     kept = kept_array(_key(engine, images), (len(images), *shape[1:], shape[0]), np.dtype(dtype), chunks())
     return np.moveaxis(kept, -1, 1)
 
