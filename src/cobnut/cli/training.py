@@ -1,5 +1,6 @@
 """`cobnut train` and `cobnut demo`."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,9 +82,7 @@ def train(
     samples = read_dataset(data, good, defective)
     manifest = run_training(samples, checked, out_path, resume, loggers or options.DEFAULT_LOGGERS, best)
     _tell(manifest, out_path)
-    out.print(
-        f"next       cobnut evaluate {out_path} {data or '--good ' + str(good)} --report report.html", markup=False
-    )
+    out.print(f"next       {evaluate_command(out_path, data, good, defective)}", markup=False)
 
 
 def demo(
@@ -196,6 +195,13 @@ def _remark_on_few(manifest: "Manifest") -> None:
             f"how the map becomes a score was chosen on only {count} validation images: "
             "a first guess, which more good images will sharpen"
         )
+
+
+def evaluate_command(bundle: Path, data: Path | None, good: Path | None, defective: Path | None) -> str:
+    """The command that judges the test images of the data that was named for the training, for a shell."""
+    named = {"": data, "--good": good, "--defective": defective}
+    words = [word for option, path in named.items() if path for word in (option, str(path)) if word]
+    return shlex.join(["cobnut", "evaluate", str(bundle), *words, "--report", "report.html"])
 
 
 def describe_decision(manifest: "Manifest") -> str:
